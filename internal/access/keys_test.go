@@ -1,0 +1,267 @@
+package access
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/ballast-compute/ballast/internal/id"
+)
+
+func newHolder(t testing.TB, s *Store) Holder {
+	t.Helper()
+	h, err := s.CreateHolder(t.Context(), NewHolder{Name: "Ada"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func newKey(t testing.TB, s *Store, k NewKey) (Key, string) {
+	t.Helper()
+	if k.Name == "" {
+		k.Name = "test"
+	}
+	key, secret, err := s.CreateKey(t.Context(), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key, secret
+}
+
+func TestKeyBelongsToTheOwnerOfItsRole(t *testing.T) {
+	t.Parallel()
+	s := NewStore(newPool(t))
+	h := newHolder(t, s)
+	provider := id.New()
+	if _, err := s.db.Exec(t.Context(), `INSERT INTO providers (id, name) VALUES ($1, 'P')`, provider); err != nil {
+		t.Fatal(err)
+	}
+	holderKey, _ := newKey(t, s, NewKey{Role: RoleHolder, HolderID: h.ID})
+	providerKey, _ := newKey(t, s, NewKey{Role: RoleProvider, ProviderID: provider})
+	if holderKey.PrincipalID != h.ID || holderKey.HolderID != h.ID || providerKey.PrincipalID != provider || providerKey.ProviderID != provider {
+		t.Errorf("holder's key %+v, provider's key %+v", holderKey, providerKey)
+	}
+	one, _ := newKey(t, s, NewKey{Role: RoleOperator})
+	two, _ := newKey(t, s, NewKey{Role: RoleOperator})
+	if one.PrincipalID == two.PrincipalID {
+		t.Error("two operators are one principal")
+	}
+	got, err := s.GetKey(t.Context(), holderKey.ID)
+	if diff := cmp.Diff(holderKey, got); diff != "" || err != nil {
+		t.Error(err, diff)
+	}
+}
+
+func TestKeysThatMayNotBe(t *testing.T) {
+	t.Parallel()
+	s := NewStore(newPool(t))
+	past := time.Now().Add(-time.Second)
+	for field, k := range map[string]NewKey{
+		"role":        {Role: "admin", Name: "n"},
+		"holder_id":   {Role: RoleHolder, Name: "n"},
+		"provider_id": {Role: RoleProvider, Name: "n"},
+		"name":        {Role: RoleAuditor},
+		"expires_at":  {Role: RoleAuditor, Name: "n", ExpiresAt: &past},
+	} {
+		_, _, err := s.CreateKey(t.Context(), k)
+		if e, ok := errors.AsType[*InvalidError](err); !ok || e.Field != field {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	for field, k := range map[string]NewKey{
+		"holder_id":   {Role: RoleOperator, Name: "n", HolderID: id.New()},
+		"provider_id": {Role: RoleFinance, Name: "n", ProviderID: id.New()},
+	} {
+		_, _, err := s.CreateKey(t.Context(), k)
+		if e, ok := errors.AsType[*InvalidError](err); !ok || e.Field != field {
+			t.Errorf("%s of another role: %v", field, err)
+		}
+	}
+	for _, k := range []NewKey{{Role: RoleHolder, Name: "n", HolderID: id.New()}, {Role: RoleProvider, Name: "n", ProviderID: id.New()}} {
+		if _, _, err := s.CreateKey(t.Context(), k); !errors.Is(err, ErrNotFound) {
+			t.Errorf("a key for nobody: %v", err)
+		}
+	}
+}
+
+func TestOnlyTheHashOfAKeyIsStored(t *testing.T) {
+	t.Parallel()
+	s := NewStore(newPool(t))
+	_, secret := newKey(t, s, NewKey{Role: RoleOperator})
+	var row string
+	if err := s.db.QueryRow(t.Context(), `SELECT k::text FROM api_keys k`).Scan(&row); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(row, secret[:PrefixLen]) || strings.Contains(row, secret[PrefixLen+1:]) {
+		t.Errorf("the row is %s", row)
+	}
+}
+
+func TestListKeysGoesFromNewestToOldest(t *testing.T) {
+	t.Parallel()
+	s := NewStore(newPool(t))
+	var want []uuid.UUID
+	for range 5 {
+		k, _ := newKey(t, s, NewKey{Role: RoleAuditor})
+		want = append([]uuid.UUID{k.ID}, want...)
+	}
+	var got []uuid.UUID
+	for before := uuid.Nil; ; before = got[len(got)-1] {
+		page, err := s.ListKeys(t.Context(), before, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(page) == 0 {
+			break
+		}
+		for _, k := range page {
+			got = append(got, k.ID)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRotationKeepsThePrincipal(t *testing.T) {
+	t.Parallel()
+	s := NewStore(newPool(t))
+	end := time.Now().Add(time.Hour)
+	old, oldSecret := newKey(t, s, NewKey{Role: RoleFinance, Name: "books", ExpiresAt: &end})
+	next, secret, err := s.RotateKey(t.Context(), Rotation{KeyID: old.ID, Overlap: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if next.PrincipalID != old.PrincipalID || next.Role != old.Role || next.Name != old.Name || secret == oldSecret || next.ID == old.ID {
+		t.Errorf("the successor is %+v", next)
+	}
+	if life := next.ExpiresAt.Sub(time.Now()); life < 59*time.Minute || life > 61*time.Minute {
+		t.Errorf("the successor of a key that lives an hour lives %s", life)
+	}
+	old, err = s.GetKey(t.Context(), old.ID)
+	if err != nil || old.ReplacedBy != next.ID {
+		t.Errorf("the old key is %+v, %v", old, err)
+	}
+	if left := time.Until(*old.ExpiresAt); left < 55*time.Second || left > 61*time.Second {
+		t.Errorf("the old key lives on for %s", left)
+	}
+}
+
+func TestRotationNeverProlongsAKey(t *testing.T) {
+	t.Parallel()
+	s := NewStore(newPool(t))
+	end := time.Now().Add(time.Hour).Truncate(time.Microsecond)
+	old, _ := newKey(t, s, NewKey{Role: RoleFinance, ExpiresAt: &end})
+	if _, _, err := s.RotateKey(t.Context(), Rotation{KeyID: old.ID, Overlap: 2 * time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	if old, _ = s.GetKey(t.Context(), old.ID); !old.ExpiresAt.Equal(end) {
+		t.Errorf("the old key expires at %s instead of %s", old.ExpiresAt, end)
+	}
+}
+
+func TestKeysThatCannotBeRotated(t *testing.T) {
+	t.Parallel()
+	s := NewStore(newPool(t))
+	replaced, _ := newKey(t, s, NewKey{Role: RoleFinance})
+	if _, _, err := s.RotateKey(t.Context(), Rotation{KeyID: replaced.ID, Overlap: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	revoked, _ := newKey(t, s, NewKey{Role: RoleFinance})
+	if _, err := s.RevokeKey(t.Context(), revoked.ID); err != nil {
+		t.Fatal(err)
+	}
+	for want, keyID := range map[error]uuid.UUID{ErrConflict: revoked.ID, ErrNotFound: id.New()} {
+		if _, _, err := s.RotateKey(t.Context(), Rotation{KeyID: keyID}); !errors.Is(err, want) {
+			t.Errorf("RotateKey = %v, want %v", err, want)
+		}
+	}
+	if _, _, err := s.RotateKey(t.Context(), Rotation{KeyID: replaced.ID}); !errors.Is(err, ErrConflict) {
+		t.Errorf("the second rotation of one key = %v", err)
+	}
+	for _, overlap := range []time.Duration{-1, MaxOverlap + 1} {
+		_, _, err := s.RotateKey(t.Context(), Rotation{KeyID: replaced.ID, Overlap: overlap})
+		if _, ok := errors.AsType[*InvalidError](err); !ok {
+			t.Errorf("an overlap of %s = %v", overlap, err)
+		}
+	}
+}
+
+func TestRacingRotationsMakeOneSuccessor(t *testing.T) {
+	t.Parallel()
+	s := NewStore(newPool(t))
+	old, _ := newKey(t, s, NewKey{Role: RoleOperator})
+	const callers = 8
+	errs := make([]error, callers)
+	var wg sync.WaitGroup
+	for i := range callers {
+		wg.Go(func() { _, _, errs[i] = s.RotateKey(t.Context(), Rotation{KeyID: old.ID, Overlap: time.Hour}) })
+	}
+	wg.Wait()
+	won := 0
+	for _, err := range errs {
+		if err == nil {
+			won++
+		} else if !errors.Is(err, ErrConflict) {
+			t.Errorf("a loser got %v", err)
+		}
+	}
+	if keys, err := s.ListKeys(t.Context(), uuid.Nil, 100); won != 1 || len(keys) != 2 || err != nil {
+		t.Errorf("%d callers rotated, %d keys, %v", won, len(keys), err)
+	}
+}
+
+func TestRevokingTwiceChangesNothing(t *testing.T) {
+	t.Parallel()
+	s := NewStore(newPool(t))
+	k, _ := newKey(t, s, NewKey{Role: RoleOperator})
+	first, err := s.RevokeKey(t.Context(), k.ID)
+	if err != nil || first.RevokedAt == nil {
+		t.Fatalf("RevokeKey = %+v, %v", first, err)
+	}
+	second, err := s.RevokeKey(t.Context(), k.ID)
+	if diff := cmp.Diff(first, second); diff != "" || err != nil {
+		t.Error(err, diff)
+	}
+	if _, err := s.RevokeKey(t.Context(), id.New()); !errors.Is(err, ErrNotFound) {
+		t.Errorf("RevokeKey of no key = %v", err)
+	}
+}
+
+func TestOperatorKeyIsMadeOnce(t *testing.T) {
+	t.Parallel()
+	s := NewStore(newPool(t))
+	secret := strings.Repeat("operator_", 4)
+	ids := make([]uuid.UUID, 8)
+	var wg sync.WaitGroup
+	for i := range ids {
+		wg.Go(func() {
+			k, err := s.EnsureOperatorKey(t.Context(), secret)
+			if err != nil || k.Role != RoleOperator {
+				t.Errorf("EnsureOperatorKey = %+v, %v", k, err)
+			}
+			ids[i] = k.ID
+		})
+	}
+	wg.Wait()
+	keys, err := s.ListKeys(t.Context(), uuid.Nil, 10)
+	if err != nil || len(keys) != 1 || keys[0].ID != ids[0] {
+		t.Errorf("the keys are %+v, %v", keys, err)
+	}
+	if _, err := s.RevokeKey(t.Context(), ids[0]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.EnsureOperatorKey(t.Context(), secret); !errors.Is(err, ErrConflict) {
+		t.Errorf("a revoked key came back: %v", err)
+	}
+	_, err = s.EnsureOperatorKey(t.Context(), "short")
+	if _, ok := errors.AsType[*InvalidError](err); !ok {
+		t.Errorf("a short key = %v", err)
+	}
+}
