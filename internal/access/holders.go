@@ -95,9 +95,6 @@ func checkMetadata(metadata map[string]string) error {
 	}
 	size := 0
 	for k, v := range metadata {
-		if k == "" {
-			return &InvalidError{"metadata", "empty_key", "A key of metadata is empty."}
-		}
 		size += len(k) + len(v)
 	}
 	if size > maxMetadataBytes {

@@ -66,7 +66,6 @@ func TestHoldersThatMayNotBe(t *testing.T) {
 		"control character": {NewHolder{Name: "a\nb"}, "name", "control_character"},
 		"long reference":    {NewHolder{Name: "n", ExternalRef: strings.Repeat("r", 201)}, "external_ref", "too_long"},
 		"many entries":      {NewHolder{Name: "n", Metadata: many}, "metadata", "too_many_entries"},
-		"empty key":         {NewHolder{Name: "n", Metadata: map[string]string{"": "v"}}, "metadata", "empty_key"},
 		"large metadata":    {NewHolder{Name: "n", Metadata: map[string]string{"k": strings.Repeat("v", 4096)}}, "metadata", "too_large"},
 	} {
 		_, err := s.CreateHolder(t.Context(), tt.h)

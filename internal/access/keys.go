@@ -50,6 +50,8 @@ type Rotation struct {
 	KeyID uuid.UUID
 	// Overlap is how long the old key goes on working, zero to MaxOverlap.
 	Overlap time.Duration
+	// ExpiresAt is the end of the new key, or nil for none.
+	ExpiresAt *time.Time
 }
 
 // Store keeps holders and keys in Postgres. It is safe for concurrent use.
@@ -105,10 +107,18 @@ func (k NewKey) check(now time.Time) error {
 		return &InvalidError{"holder_id", "role_mismatch", "A holder is named for the role holder, and for no other."}
 	case (k.Role == RoleProvider) != (k.ProviderID != uuid.Nil):
 		return &InvalidError{"provider_id", "role_mismatch", "A provider is named for the role provider, and for no other."}
-	case k.ExpiresAt != nil && !k.ExpiresAt.After(now):
+	}
+	if err := checkText("name", k.Name, maxNameRunes); err != nil {
+		return err
+	}
+	return checkEnd(k.ExpiresAt, now)
+}
+
+func checkEnd(expiresAt *time.Time, now time.Time) error {
+	if expiresAt != nil && !expiresAt.After(now) {
 		return &InvalidError{"expires_at", "in_the_past", "The key would already have expired."}
 	}
-	return checkText("name", k.Name, maxNameRunes)
+	return nil
 }
 
 func (s *Store) insertSecret(ctx context.Context, tx pgx.Tx, k Key) (Key, string, error) {
@@ -132,38 +142,57 @@ func (s *Store) RotateKey(ctx context.Context, r Rotation) (key Key, secret stri
 }
 
 // RotateKeyTx makes a new key for the same principal, with the same role and name, and ends the old one after the
-// overlap, or earlier if it expires earlier. A key that had a limited life gives its successor one of the same length. It returns
-// ErrNotFound, ErrConflict for a key that is dead or has been replaced, and an [*InvalidError] for a bad overlap.
+// overlap, or earlier if it expires earlier. It returns ErrNotFound, ErrConflict for a key that is dead or has been
+// replaced, and an [*InvalidError] for a bad overlap or end.
 func (s *Store) RotateKeyTx(ctx context.Context, tx pgx.Tx, r Rotation) (Key, string, error) {
+	now := s.now()
 	if r.Overlap < 0 || r.Overlap > MaxOverlap {
 		return Key{}, "", &InvalidError{"overlap_seconds", "out_of_range", "The overlap is zero to thirty days."}
+	}
+	if err := checkEnd(r.ExpiresAt, now); err != nil {
+		return Key{}, "", err
 	}
 	old, err := lockKey(ctx, tx, r.KeyID)
 	if err != nil {
 		return Key{}, "", err
 	}
-	now := s.now()
-	if !old.live(now) || old.ReplacedBy != uuid.Nil {
+	if old.Status(now) != KeyActive || old.ReplacedBy != uuid.Nil {
 		return Key{}, "", ErrConflict
 	}
-	next, secret, err := s.insertSecret(ctx, tx, old.successor(now))
+	next, secret, err := s.insertSecret(ctx, tx, old.successor(r.ExpiresAt))
 	if err != nil {
 		return Key{}, "", err
 	}
 	return next, secret, replaceKey(ctx, tx, old.ID, next.ID, earliest(old.ExpiresAt, now.Add(r.Overlap)))
 }
 
-func (k Key) live(now time.Time) bool {
-	return k.RevokedAt == nil && (k.ExpiresAt == nil || k.ExpiresAt.After(now))
+// KeyStatus says whether a key works.
+type KeyStatus string
+
+// The statuses of keys. Nothing leads back to KeyActive.
+const (
+	KeyActive  KeyStatus = "active"
+	KeyExpired KeyStatus = "expired"
+	KeyRevoked KeyStatus = "revoked"
+)
+
+// Status returns whether the key works at the time now.
+func (k Key) Status(now time.Time) KeyStatus {
+	switch {
+	case k.RevokedAt != nil:
+		return KeyRevoked
+	case k.ExpiresAt != nil && !k.ExpiresAt.After(now):
+		return KeyExpired
+	default:
+		return KeyActive
+	}
 }
 
-func (k Key) successor(now time.Time) Key {
-	next := Key{ID: id.New(), PrincipalID: k.PrincipalID, Role: k.Role, HolderID: k.HolderID, ProviderID: k.ProviderID, Name: k.Name}
-	if k.ExpiresAt != nil {
-		end := now.Add(k.ExpiresAt.Sub(k.CreatedAt))
-		next.ExpiresAt = &end
+func (k Key) successor(expiresAt *time.Time) Key {
+	return Key{
+		ID: id.New(), PrincipalID: k.PrincipalID, Role: k.Role, HolderID: k.HolderID, ProviderID: k.ProviderID,
+		Name: k.Name, ExpiresAt: expiresAt,
 	}
-	return next
 }
 
 func earliest(a *time.Time, b time.Time) time.Time {

@@ -132,17 +132,17 @@ func TestListKeysGoesFromNewestToOldest(t *testing.T) {
 func TestRotationKeepsThePrincipal(t *testing.T) {
 	t.Parallel()
 	s := NewStore(newPool(t))
-	end := time.Now().Add(time.Hour)
-	old, oldSecret := newKey(t, s, NewKey{Role: RoleFinance, Name: "books", ExpiresAt: &end})
-	next, secret, err := s.RotateKey(t.Context(), Rotation{KeyID: old.ID, Overlap: time.Minute})
+	end := time.Now().Add(time.Hour).Truncate(time.Microsecond)
+	old, oldSecret := newKey(t, s, NewKey{Role: RoleFinance, Name: "books"})
+	next, secret, err := s.RotateKey(t.Context(), Rotation{KeyID: old.ID, Overlap: time.Minute, ExpiresAt: &end})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if next.PrincipalID != old.PrincipalID || next.Role != old.Role || next.Name != old.Name || secret == oldSecret || next.ID == old.ID {
 		t.Errorf("the successor is %+v", next)
 	}
-	if life := next.ExpiresAt.Sub(time.Now()); life < 59*time.Minute || life > 61*time.Minute {
-		t.Errorf("the successor of a key that lives an hour lives %s", life)
+	if next.ExpiresAt == nil || !next.ExpiresAt.Equal(end) {
+		t.Errorf("the successor ends at %v instead of %s", next.ExpiresAt, end)
 	}
 	old, err = s.GetKey(t.Context(), old.ID)
 	if err != nil || old.ReplacedBy != next.ID {
@@ -185,10 +185,11 @@ func TestKeysThatCannotBeRotated(t *testing.T) {
 	if _, _, err := s.RotateKey(t.Context(), Rotation{KeyID: replaced.ID}); !errors.Is(err, ErrConflict) {
 		t.Errorf("the second rotation of one key = %v", err)
 	}
-	for _, overlap := range []time.Duration{-1, MaxOverlap + 1} {
-		_, _, err := s.RotateKey(t.Context(), Rotation{KeyID: replaced.ID, Overlap: overlap})
+	past := time.Now().Add(-time.Second)
+	for _, r := range []Rotation{{Overlap: -1}, {Overlap: MaxOverlap + 1}, {ExpiresAt: &past}} {
+		_, _, err := s.RotateKey(t.Context(), r)
 		if _, ok := errors.AsType[*InvalidError](err); !ok {
-			t.Errorf("an overlap of %s = %v", overlap, err)
+			t.Errorf("%+v = %v", r, err)
 		}
 	}
 }

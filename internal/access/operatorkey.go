@@ -3,20 +3,19 @@ package access
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
-// EnsureOperatorKey makes secret, a string of 32 to 256 characters of A-Z, a-z, 0-9 and '_', a working operator key, and
+// EnsureOperatorKey makes secret, a string of 32 to 255 characters of A-Z, a-z, 0-9 and '_', a working operator key, and
 // returns it. It may be called at every start and by several processes at once. It returns an [*InvalidError] for a
 // string that cannot be a key, and ErrConflict when the key has been revoked, rotated or has expired: what was
 // ended on purpose does not come back by a restart.
 func (s *Store) EnsureOperatorKey(ctx context.Context, secret string) (key Key, err error) {
 	if !wellFormed(secret) {
-		return Key{}, &InvalidError{"BALLAST_OPERATOR_KEY", "malformed", "An operator key is 32 to 256 characters of A-Z, a-z, 0-9 and _."}
+		return Key{}, &InvalidError{"BALLAST_OPERATOR_KEY", "malformed", "An operator key is 32 to 255 characters of A-Z, a-z, 0-9 and _."}
 	}
 	hash := hashOf(secret)
 	err = s.inTx(ctx, func(tx pgx.Tx) error {
@@ -26,7 +25,7 @@ func (s *Store) EnsureOperatorKey(ctx context.Context, secret string) (key Key, 
 		key, err = oneKey(ctx, tx, `SELECT `+keyColumns+` FROM api_keys WHERE prefix = $1 AND hash = $2 ORDER BY id LIMIT 1`, secret[:PrefixLen], hash[:])
 		return err
 	})
-	if err == nil && (key.Role != RoleOperator || !key.live(s.now())) {
+	if err == nil && (key.Role != RoleOperator || key.Status(s.now()) != KeyActive) {
 		err = ErrConflict
 	}
 	return key, err
@@ -38,7 +37,7 @@ func insertOperatorKey(ctx context.Context, tx pgx.Tx, secret string, hash [sha2
 		SELECT $1, $1, 'operator', 'operator', $2, $3
 		WHERE NOT EXISTS (SELECT FROM api_keys WHERE prefix = $2 AND hash = $3)
 		ON CONFLICT DO NOTHING`, operatorKeyID(hash), secret[:PrefixLen], hash[:])
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+	if err != nil {
 		return fmt.Errorf("access: make the operator key: %w", err)
 	}
 	return nil

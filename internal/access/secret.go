@@ -17,7 +17,7 @@ const (
 	PrefixLen = 16
 	// minSecretLen and maxSecretLen bound every key, those that an operator chose included.
 	minSecretLen = 32
-	maxSecretLen = 256
+	maxSecretLen = 255
 )
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

@@ -15,7 +15,7 @@ import (
 type Answer struct {
 	// Status is the HTTP status that was sent.
 	Status int
-	// Body is what was sent, or its sealed form where Seal was used.
+	// Body is what is to be sent again. A secret that is shown only once is left out of it.
 	Body []byte
 }
 

@@ -25,8 +25,9 @@ type Problem struct {
 	Title string `json:"title"`
 	// Status is the HTTP status, 400 to 599. Anything else is sent as 500.
 	Status int `json:"status"`
-	// Detail is for people, and says what to do about this occurrence. It never repeats a submitted value.
-	Detail string `json:"detail,omitempty"`
+	// Detail is for people, and says what to do about this occurrence. It never repeats a submitted value. By
+	// default it is the title.
+	Detail string `json:"detail"`
 	// Instance names this occurrence; by default it is the request's path without its query.
 	Instance string `json:"instance,omitempty"`
 	// Code is the stable, snake_case name that programs compare.
@@ -62,13 +63,16 @@ func (p Problem) complete(w http.ResponseWriter, r *http.Request) Problem {
 		p.Status = http.StatusInternalServerError
 	}
 	if p.Code == "" {
-		p.Code = "internal_error"
+		p.Code = "internal"
 	}
 	if p.Type == "" {
 		p.Type = typePrefix + p.Code
 	}
 	if p.Title == "" {
 		p.Title = titleOf(p.Code)
+	}
+	if p.Detail == "" {
+		p.Detail = p.Title + "."
 	}
 	if p.Instance == "" {
 		p.Instance = instanceOf(r)

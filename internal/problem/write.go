@@ -25,7 +25,7 @@ func Write(w http.ResponseWriter, r *http.Request, p Problem) {
 	body.Reset()
 	if err := json.MarshalWrite(body, &p, encoding); err != nil {
 		body.Reset()
-		body.WriteString(`{"type":"about:blank","title":"Internal error","status":500,"code":"internal_error"}`)
+		body.WriteString(`{"type":"about:blank","title":"Internal","status":500,"detail":"Internal.","code":"internal"}`)
 		p.Status = http.StatusInternalServerError
 	}
 	header := w.Header()
