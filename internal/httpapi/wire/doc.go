@@ -3,4 +3,4 @@
 // may be left out of a request, or be null in an answer.
 package wire
 
-//go:generate go tool oapi-codegen -config config.yaml ../../../api/openapi.yaml
+//go:generate go tool oapi-codegen -config config.yaml -o wire.gen.go ../../../api/openapi.yaml

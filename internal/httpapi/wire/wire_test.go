@@ -1,0 +1,155 @@
+package wire_test
+
+import (
+	stdjson "encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/go-json-experiment/json"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ballast-compute/ballast/api"
+	"github.com/ballast-compute/ballast/internal/httpapi/wire"
+)
+
+func TestGeneratedTypesAreUpToDate(t *testing.T) {
+	t.Parallel()
+	fresh := filepath.Join(t.TempDir(), "wire.gen.go")
+	cmd := exec.CommandContext(t.Context(), "go", "tool", "oapi-codegen", "-config", "config.yaml", "-o", fresh, "../../../api/openapi.yaml")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	want, err := os.ReadFile(fresh)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile("wire.gen.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("run go generate ./internal/httpapi/wire (-fresh +committed):\n%s", diff)
+	}
+}
+
+// typeOf gives the generated type of every schema that is a whole body.
+var typeOf = map[string]reflect.Type{
+	"Account":                    reflect.TypeFor[wire.Account](),
+	"AccountPage":                reflect.TypeFor[wire.AccountPage](),
+	"Anchor":                     reflect.TypeFor[wire.Anchor](),
+	"ApiKey":                     reflect.TypeFor[wire.APIKey](),
+	"ApiKeyPage":                 reflect.TypeFor[wire.APIKeyPage](),
+	"ApiKeyWithSecret":           reflect.TypeFor[wire.APIKeyWithSecret](),
+	"CaptureHoldRequest":         reflect.TypeFor[wire.CaptureHoldRequest](),
+	"CreateAccountRequest":       reflect.TypeFor[wire.CreateAccountRequest](),
+	"CreateApiKeyRequest":        reflect.TypeFor[wire.CreateAPIKeyRequest](),
+	"CreateHoldRequest":          reflect.TypeFor[wire.CreateHoldRequest](),
+	"CreateHolderRequest":        reflect.TypeFor[wire.CreateHolderRequest](),
+	"CreateMintRequest":          reflect.TypeFor[wire.CreateMintRequest](),
+	"CreatePledgeRequest":        reflect.TypeFor[wire.CreatePledgeRequest](),
+	"CreateProviderRequest":      reflect.TypeFor[wire.CreateProviderRequest](),
+	"CreateRedemptionRequest":    reflect.TypeFor[wire.CreateRedemptionRequest](),
+	"CreateTransferBatchRequest": reflect.TypeFor[wire.CreateTransferBatchRequest](),
+	"CreateTransferRequest":      reflect.TypeFor[wire.CreateTransferRequest](),
+	"EmptyRequest":               reflect.TypeFor[wire.EmptyRequest](),
+	"GpuClassList":               reflect.TypeFor[wire.GPUClassList](),
+	"Hold":                       reflect.TypeFor[wire.Hold](),
+	"HoldPage":                   reflect.TypeFor[wire.HoldPage](),
+	"Holder":                     reflect.TypeFor[wire.Holder](),
+	"HolderPage":                 reflect.TypeFor[wire.HolderPage](),
+	"IssueRedemptionRequest":     reflect.TypeFor[wire.IssueRedemptionRequest](),
+	"Mint":                       reflect.TypeFor[wire.Mint](),
+	"Pledge":                     reflect.TypeFor[wire.Pledge](),
+	"PledgePage":                 reflect.TypeFor[wire.PledgePage](),
+	"PostingPage":                reflect.TypeFor[wire.PostingPage](),
+	"Problem":                    reflect.TypeFor[wire.Problem](),
+	"Provider":                   reflect.TypeFor[wire.Provider](),
+	"ProviderPage":               reflect.TypeFor[wire.ProviderPage](),
+	"Redemption":                 reflect.TypeFor[wire.Redemption](),
+	"RedemptionPage":             reflect.TypeFor[wire.RedemptionPage](),
+	"RejectPledgeRequest":        reflect.TypeFor[wire.RejectPledgeRequest](),
+	"RejectRedemptionRequest":    reflect.TypeFor[wire.RejectRedemptionRequest](),
+	"ReleasePledgeRequest":       reflect.TypeFor[wire.ReleasePledgeRequest](),
+	"ReverseTransactionRequest":  reflect.TypeFor[wire.ReverseTransactionRequest](),
+	"RotateApiKeyRequest":        reflect.TypeFor[wire.RotateAPIKeyRequest](),
+	"ServiceStatus":              reflect.TypeFor[wire.ServiceStatus](),
+	"Supply":                     reflect.TypeFor[wire.Supply](),
+	"Transaction":                reflect.TypeFor[wire.Transaction](),
+	"TransactionPage":            reflect.TypeFor[wire.TransactionPage](),
+	"Transfer":                   reflect.TypeFor[wire.Transfer](),
+	"TransferBatch":              reflect.TypeFor[wire.TransferBatch](),
+	"TrialBalance":               reflect.TypeFor[wire.TrialBalance](),
+	"VerifyPledgeRequest":        reflect.TypeFor[wire.VerifyPledgeRequest](),
+}
+
+// roundTrip decodes a document strictly into its type, encodes that again, and returns what came out.
+func roundTrip(t *testing.T, typ reflect.Type, document any) any {
+	t.Helper()
+	text, err := stdjson.Marshal(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := reflect.New(typ)
+	if err := json.Unmarshal(text, value.Interface(), json.RejectUnknownMembers(true)); err != nil {
+		t.Fatalf("%s: %v", typ, err)
+	}
+	again, err := json.Marshal(value.Interface())
+	if err != nil {
+		t.Fatalf("%s: %v", typ, err)
+	}
+	var out any
+	if err := stdjson.Unmarshal(again, &out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func checkContent(t *testing.T, content openapi3.Content) (checked int) {
+	t.Helper()
+	for mediaType, body := range content {
+		if !strings.HasSuffix(mediaType, "json") {
+			continue
+		}
+		name := strings.TrimPrefix(body.Schema.Ref, "#/components/schemas/")
+		typ, ok := typeOf[name]
+		if !ok {
+			t.Errorf("no type for schema %q", name)
+			continue
+		}
+		for _, example := range body.Examples {
+			checked++
+			if diff := cmp.Diff(example.Value.Value, roundTrip(t, typ, example.Value.Value)); diff != "" {
+				t.Errorf("%s: what was read is not what is written (-example +written):\n%s", name, diff)
+			}
+		}
+	}
+	return checked
+}
+
+// Every field, null and time of every example survives its generated type, and none is lost or renamed.
+func TestExamplesSurviveTheTypes(t *testing.T) {
+	t.Parallel()
+	doc, err := openapi3.NewLoader().LoadFromData(api.Spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked := 0
+	for _, item := range doc.Paths.Map() {
+		for _, op := range item.Operations() {
+			if op.RequestBody != nil {
+				checked += checkContent(t, op.RequestBody.Value.Content)
+			}
+			for _, res := range op.Responses.Map() {
+				checked += checkContent(t, res.Value.Content)
+			}
+		}
+	}
+	if checked < 500 {
+		t.Errorf("only %d examples were checked", checked)
+	}
+}
