@@ -98,6 +98,14 @@ func isBrokenConnection(err error) bool {
 	return false
 }
 
+// isStaleConnection reports whether a connection that had been made before turned out to be broken.
+func isStaleConnection(err error) bool {
+	if isConnectError(err) || errors.Is(err, puddle.ErrClosedPool) {
+		return false
+	}
+	return isBrokenConnection(err) || strings.HasPrefix(sqlState(err), classShutdown)
+}
+
 // IsUnknownOutcome judges the error that a COMMIT returned (sent on its own or at the end of a pipeline): it is true
 // unless the server, or the fact that nothing was sent, proves that the transaction did not commit. A broken
 // connection, a time-out while waiting for the reply, a server that shuts down, and whatever is not recognised are

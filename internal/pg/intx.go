@@ -45,7 +45,8 @@ func IsAmbiguous(err error) bool {
 // grow to a quarter of a second. So fn must do nothing outside tx that may not be done twice, and must pass on
 // database errors wrapped, not hidden.
 //
-// If the outcome of the COMMIT is unknown, InTx never tries again, and returns an error that IsAmbiguous recognises.
+// A pooled connection that turns out to be broken when the transaction begins is replaced. If the outcome of the COMMIT
+// is unknown, InTx never tries again, and returns an error that IsAmbiguous recognises.
 func InTx(ctx context.Context, db Beginner, opts pgx.TxOptions, fn func(tx pgx.Tx) error) error {
 	for attempt := 1; ; attempt++ {
 		err := inTxOnce(ctx, db, opts, fn)
@@ -62,7 +63,7 @@ func InTx(ctx context.Context, db Beginner, opts pgx.TxOptions, fn func(tx pgx.T
 }
 
 func inTxOnce(ctx context.Context, db Beginner, opts pgx.TxOptions, fn func(tx pgx.Tx) error) error {
-	tx, err := db.BeginTx(ctx, opts)
+	tx, err := begin(ctx, db, opts)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
@@ -77,6 +78,18 @@ func inTxOnce(ctx context.Context, db Beginner, opts pgx.TxOptions, fn func(tx p
 		return fmt.Errorf("commit: %w", err)
 	}
 	return nil
+}
+
+// begin passes over connections that broke while they lay in the pool, as all of them do when the server is restarted:
+// nothing has been asked of them yet. It does not wait for a server that is away.
+func begin(ctx context.Context, db Beginner, opts pgx.TxOptions) (tx pgx.Tx, err error) {
+	for range maxAttempts {
+		tx, err = db.BeginTx(ctx, opts)
+		if err == nil || !isStaleConnection(err) || ctx.Err() != nil {
+			break
+		}
+	}
+	return tx, err
 }
 
 // rollback uses a context of its own: with a cancelled one, pgx would throw the connection away. Its error is

@@ -37,7 +37,8 @@ type Options struct {
 	// Params are server parameters (shared_buffers, …) that go before the ones tuned for development.
 	Params map[string]string
 
-	// FsyncOff trades every promise of durability for speed. Only for clusters that are thrown away.
+	// FsyncOff gives up surviving a crash of the machine, for speed. Commits still survive kill -9 of the server. Only for
+	// clusters that are thrown away.
 	FsyncOff bool
 
 	// NoRestart leaves the server dead when it dies; Done tells. Otherwise it is started again.

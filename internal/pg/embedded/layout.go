@@ -3,7 +3,6 @@
 package embedded
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -110,24 +109,35 @@ func firstWritable(dirs []string) string {
 	return dirs[len(dirs)-1]
 }
 
-// MakeTempDir makes a directory, for a cluster that is thrown away, that the user whom Postgres will run as can enter:
-// in the temporary directory, or, where root's own is closed to others, in one that all share. The caller removes it.
+// MakeTempDir makes a directory, for a cluster that is thrown away, that the user whom Postgres will run as can enter,
+// in TempBase. The caller removes it.
 func MakeTempDir(pattern string) (string, error) {
+	base, err := TempBase()
+	if err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp(base, pattern)
+	if err != nil {
+		return "", err
+	}
+	return dir, os.Chmod(dir, dirMode())
+}
+
+// TempBase returns the temporary directory, or, where this process is root and has one that is closed to others, one that
+// all users share.
+func TempBase() (string, error) {
 	who, err := chooseAccount("/nonexistent")
 	if err != nil {
 		return "", err
 	}
-	var failures []error
 	for _, base := range []string{os.TempDir(), "/tmp", "/var/tmp"} {
-		if obstacle, blocked := who.obstacle(base); blocked {
-			failures = append(failures, fmt.Errorf("user %s cannot enter %s", who.name, obstacle))
+		base, err := filepath.EvalSymlinks(base)
+		if err != nil {
 			continue
 		}
-		dir, err := os.MkdirTemp(base, pattern)
-		if err == nil {
-			return dir, os.Chmod(dir, dirMode())
+		if _, blocked := who.obstacle(base); !blocked {
+			return base, nil
 		}
-		failures = append(failures, err)
 	}
-	return "", errors.Join(failures...)
+	return "", fmt.Errorf("user %s, as whom Postgres runs, can enter none of %s, /tmp and /var/tmp: set TMPDIR", who.name, os.TempDir())
 }

@@ -27,13 +27,13 @@ var developmentParams = map[string]string{
 	"cluster_name":            "ballast",
 }
 
-// throwAwayParams give up on surviving a crash of the machine, and on replication.
+// throwAwayParams give up on surviving a crash of the machine, and on replication. Commits still survive a crash of
+// the server, since it hands them to the operating system before it answers.
 var throwAwayParams = map[string]string{
-	"fsync":              "off",
-	"synchronous_commit": "off",
-	"full_page_writes":   "off",
-	"wal_level":          "minimal",
-	"max_wal_senders":    "0",
+	"fsync":            "off",
+	"full_page_writes": "off",
+	"wal_level":        "minimal",
+	"max_wal_senders":  "0",
 }
 
 // arguments returns postgres's command line: ours, then the caller's parameters over them.

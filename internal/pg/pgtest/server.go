@@ -1,0 +1,115 @@
+//go:build unix
+
+package pgtest
+
+import (
+	"context"
+	"log/slog"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ballast-compute/ballast/internal/pg/embedded"
+)
+
+const serverStopTimeout = 20 * time.Second
+
+// ServerOptions changes what a private server is like. The zero value is durable, and stays dead when it is killed.
+type ServerOptions struct {
+	// Params are server parameters, for example {"max_connections": "20"}.
+	Params map[string]string
+
+	// FsyncOff gives up surviving a crash of the machine, which no test can see, for speed.
+	FsyncOff bool
+
+	// Supervised restarts the server by itself when it dies, as `dev` does.
+	Supervised bool
+}
+
+// Server is one test's own Postgres, for tests that kill it. It is for one goroutine.
+type Server struct {
+	*embedded.Server
+
+	t    testing.TB
+	opts embedded.Options
+}
+
+// NewServer starts a server, which is stopped and removed with the test. It takes about a second.
+func NewServer(t testing.TB, opts ServerOptions) *Server {
+	t.Helper()
+	dir := DataDir(t)
+	s := &Server{t: t, opts: embedded.Options{
+		DataDir:   dir,
+		Log:       slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Params:    opts.Params,
+		FsyncOff:  opts.FsyncOff,
+		NoRestart: !opts.Supervised,
+	}}
+	s.start()
+	s.opts.Port = s.Port()
+	t.Cleanup(func() { _ = s.StopNow() }) // A server that the test killed says so here.
+	return s
+}
+
+// DataDir returns an empty directory that Postgres's own user can enter even if the test runs as root, which is not true of
+// t.TempDir. It is removed with the test, together with a server that was left running on it.
+func DataDir(t testing.TB) string {
+	t.Helper()
+	dir, err := embedded.MakeTempDir("ballast-pgtest-server-*")
+	if err != nil {
+		t.Fatalf("pgtest: %v", err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), cleanupTimeout)
+		defer cancel()
+		if err := embedded.Remove(ctx, dir); err != nil {
+			t.Errorf("pgtest: %v", err)
+		}
+	})
+	return dir
+}
+
+func (s *Server) start() {
+	s.t.Helper()
+	server, err := embedded.Start(s.t.Context(), s.opts)
+	if err != nil {
+		s.t.Fatalf("pgtest: %v", err)
+	}
+	s.Server = server
+}
+
+// NewDatabase returns a fresh database on this server, which keeps working when the server is restarted.
+func (s *Server) NewDatabase(opts ...Option) *Database {
+	s.t.Helper()
+	h, err := newHost(s.t.Context(), s.SuperuserURL("postgres"))
+	if err != nil {
+		s.t.Fatalf("pgtest: %v", err)
+	}
+	h.mayBeGone = true
+	s.t.Cleanup(h.admin.Close)
+	return h.newDatabase(s.t, opts)
+}
+
+// Kill ends the postmaster as kill -9 does. It returns when the process is gone; its children follow by
+// themselves. A supervised server then comes back by itself, any other when Restart is called.
+func (s *Server) Kill() {
+	s.t.Helper()
+	if err := syscall.Kill(s.PID(), syscall.SIGKILL); err != nil {
+		s.t.Fatalf("pgtest: kill server: %v", err)
+	}
+	if s.opts.NoRestart {
+		<-s.Done()
+	}
+}
+
+// Restart starts the server again, on the same port, after Kill or, if it still runs, after a fast shutdown. It returns
+// when the server has recovered.
+func (s *Server) Restart() {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), serverStopTimeout)
+	defer cancel()
+	if err := s.Stop(ctx); err != nil && !s.opts.NoRestart {
+		s.t.Fatalf("pgtest: stop server: %v", err)
+	}
+	s.start()
+}
