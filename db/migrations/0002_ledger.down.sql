@@ -1,0 +1,12 @@
+DROP TABLE holds;
+DROP TABLE postings;
+DROP TABLE transactions;
+DROP SEQUENCE journal_seq;
+DROP TABLE accounts;
+DROP TABLE assets;
+DROP FUNCTION check_postings_explain_balances();
+DROP FUNCTION check_transactions_are_whole();
+DROP FUNCTION check_balances_have_postings();
+DROP FUNCTION refuse_account_birth();
+DROP FUNCTION refuse_account_change();
+DROP FUNCTION refuse_change();

@@ -1,0 +1,144 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// sender is a connection or a transaction on one.
+type sender interface {
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+}
+
+// unit is commands of which either all take effect or none does.
+type unit []*Command
+
+// application is one group of units on its way through the database, in two round trips.
+type application struct {
+	units []unit
+	// verdicts are in the order of the units' commands.
+	verdicts []Verdict
+	book     Book
+	seqs     []int64
+	now      time.Time
+	found    map[uuid.UUID]*Transaction
+	accepted []*Transaction
+	steps    []pendingStep
+}
+
+type pendingStep struct {
+	step Step
+	at   *Transaction
+}
+
+// phase says how far an application got, which decides what an error of the connection means.
+type phase int
+
+const (
+	phaseReading phase = iota
+	phaseWriting
+)
+
+// applyError is an error of the database, and the phase in which it came.
+type applyError struct {
+	phase phase
+	err   error
+}
+
+func (e *applyError) Error() string { return e.err.Error() }
+func (e *applyError) Unwrap() error { return e.err }
+
+// apply is the only writer of the journal. It locks every account of the units in the order of their ids, and then draws
+// the order of the journal; it decides each unit in its turn; and it writes the journal, the balances and the features'
+// rows. With own, it begins and commits the database transaction itself within its two round trips; otherwise the caller does.
+func apply(ctx context.Context, db sender, units []unit, own bool) ([]Verdict, error) {
+	a := &application{units: units}
+	if err := a.read(ctx, db, own); err != nil {
+		return nil, &applyError{phase: phaseReading, err: err}
+	}
+	a.decide()
+	if err := a.write(ctx, db, own); err != nil {
+		return nil, &applyError{phase: phaseWriting, err: err}
+	}
+	return a.verdicts, nil
+}
+
+// decide gives every command its verdict, in the order in which they came.
+func (a *application) decide() {
+	drawn := 0
+	for _, u := range a.units {
+		drawn += a.decideUnit(u, a.seqs[drawn:])
+	}
+}
+
+// decideUnit decides the commands of one unit and returns how many places of the journal it used.
+func (a *application) decideUnit(u unit, seqs []int64) int {
+	first, firstAccepted, firstStep := len(a.verdicts), len(a.accepted), len(a.steps)
+	used := 0
+	failed := -1
+	for i, c := range u {
+		v := a.decideCommand(c, seqs[used])
+		if v.Transaction != nil && !v.Replayed {
+			used++
+			a.accepted = append(a.accepted, v.Transaction)
+			if c.Step != nil {
+				a.steps = append(a.steps, pendingStep{step: c.Step, at: v.Transaction})
+			}
+		}
+		a.verdicts = append(a.verdicts, v)
+		if v.Err != nil && len(u) > 1 {
+			failed = i
+			break
+		}
+	}
+	if failed >= 0 {
+		a.book.rollback(0)
+		a.accepted, a.steps = a.accepted[:firstAccepted], a.steps[:firstStep]
+		culprit := a.verdicts[first+failed]
+		a.verdicts = a.verdicts[:first]
+		for i := range u {
+			if i == failed {
+				a.verdicts = append(a.verdicts, culprit)
+			} else {
+				a.verdicts = append(a.verdicts, Verdict{Err: ErrBatchAborted})
+			}
+		}
+		used = 0
+	}
+	a.book.settled()
+	return used
+}
+
+func (a *application) decideCommand(c *Command, seq int64) Verdict {
+	if t, ok := a.found[c.Digest]; ok {
+		if t.request != c.Request {
+			return Verdict{Err: ErrIdempotencyKeyReused}
+		}
+		return Verdict{Transaction: t, Replayed: t.ID != c.id}
+	}
+	t, err := a.book.decide(c, seq)
+	return Verdict{Transaction: t, Err: err}
+}
+
+// ApplyTx applies commands in the caller's database transaction, one after another and each with its own verdict. The
+// caller must roll back when it returns an error, and must not tell anybody of success before it has committed.
+func (l *Ledger) ApplyTx(ctx context.Context, tx pgx.Tx, commands ...*Command) ([]Verdict, error) {
+	units := make([]unit, len(commands))
+	for i, c := range commands {
+		prepare(c)
+		units[i] = unit{c}
+	}
+	return apply(ctx, tx, units, false)
+}
+
+// errInconsistent means that the database answered what its schema does not allow.
+var errInconsistent = errors.New("ledger: the database contradicts itself")
+
+func inconsistent(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{errInconsistent}, args...)...)
+}

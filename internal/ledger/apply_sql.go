@@ -1,0 +1,262 @@
+package ledger
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+const (
+	// Each row is looked up by itself, in the order of $1: the plan, which is kept for as long as the connection, can
+	// never become a scan of a table that was small when it was made.
+	lockAccountsSQL = `
+SELECT a.id, a.asset, a.kind, COALESCE(a.holder_id, '00000000-0000-0000-0000-000000000000'), a.status, a.may_go_negative,
+       a.debits, a.credits, a.version, a.posted_at
+FROM unnest($1::uuid[]) AS wanted (id)
+CROSS JOIN LATERAL (SELECT * FROM accounts WHERE accounts.id = wanted.id FOR NO KEY UPDATE) AS a`
+
+	findDigestsSQL = `
+SELECT t.seq FROM unnest($1::uuid[]) AS wanted (digest)
+CROSS JOIN LATERAL (SELECT seq FROM transactions WHERE idempotency_digest = wanted.digest OFFSET 0) AS t`
+
+	// The clock and the order of the journal are read after the locks are held.
+	drawOrderSQL = `SELECT clock_timestamp(), array_agg(nextval('journal_seq')) FROM generate_series(1, $1::int)`
+
+	// One statement writes the journal and the balances, so that the guards of both see both.
+	writeJournalSQL = `
+WITH entered AS (
+    INSERT INTO transactions (seq, id, kind, lines, caller, idempotency_digest, request_digest, subject_id, epoch_id, reverses,
+                              reference, metadata, details, created_at)
+    SELECT t.seq, t.id, t.kind, t.lines, t.caller, t.digest, t.request, t.subject, t.epoch, t.reverses,
+           t.reference, t.metadata::jsonb, t.details::jsonb, $1
+    FROM unnest($2::bigint[], $3::uuid[], $4::text[], $5::smallint[], $6::uuid[], $7::uuid[], $8::uuid[], $9::uuid[], $10::uuid[],
+                $11::bigint[], $12::text[], $13::text[], $14::text[])
+      AS t (seq, id, kind, lines, caller, digest, request, subject, epoch, reverses, reference, metadata, details)
+), posted AS (
+    INSERT INTO postings (seq, line, from_account, to_account, asset, amount, from_balance, from_version, to_balance, to_version)
+    SELECT * FROM unnest($15::bigint[], $16::smallint[], $17::uuid[], $18::uuid[], $19::text[], $20::bigint[],
+                         $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[])
+)
+UPDATE accounts a
+SET debits = n.debits, credits = n.credits, balance = n.credits - n.debits, version = n.version,
+    previous_balance = a.balance, previous_version = a.version, posted_at = $1
+FROM unnest($25::uuid[], $26::bigint[], $27::bigint[], $28::bigint[]) AS n (id, debits, credits, version)
+WHERE a.id = n.id`
+)
+
+// read is the first round trip: locks, then idempotency, the clock and the features' own reads.
+func (a *application) read(ctx context.Context, db sender, own bool) error {
+	b := &pgx.Batch{}
+	if own {
+		b.Queue("begin")
+	}
+	commands := 0
+	ids := make(uuids, 0, 2*len(a.units))
+	digests := make(uuids, 0, len(a.units))
+	for _, u := range a.units {
+		commands += len(u)
+		for _, c := range u {
+			digests = append(digests, c.Digest)
+			for i := range c.Moves {
+				ids = append(ids, [16]byte(c.Moves[i].From), [16]byte(c.Moves[i].To))
+			}
+			if c.Step != nil {
+				for _, account := range c.Step.Lock() {
+					ids = append(ids, [16]byte(account))
+				}
+			}
+		}
+	}
+	b.Queue(lockAccountsSQL, sortedUnique(ids)).Query(a.scanAccounts)
+	var hits []int64
+	b.Queue(findDigestsSQL, digests).Query(func(rows pgx.Rows) (err error) {
+		hits, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+		return err
+	})
+	b.Queue(drawOrderSQL, commands).QueryRow(func(row pgx.Row) error { return row.Scan(&a.now, &a.seqs) })
+	for _, u := range a.units {
+		for _, c := range u {
+			if c.Step != nil {
+				c.Step.Read(b)
+			}
+		}
+	}
+	if err := db.SendBatch(ctx, b).Close(); err != nil {
+		return err
+	}
+	a.verdicts = make([]Verdict, 0, commands)
+	a.book.at = a.book.at.UTC()
+	if now := a.now.UTC().Truncate(time.Microsecond); now.After(a.book.at) {
+		a.book.at = now
+	}
+	return a.readFound(ctx, db, hits)
+}
+
+func (a *application) scanAccounts(rows pgx.Rows) error {
+	a.book.accounts = make(map[uuid.UUID]*balance)
+	defer rows.Close()
+	for rows.Next() {
+		n := &balance{}
+		if err := rows.Scan((*[16]byte)(&n.id), &n.asset, (*string)(&n.kind), (*[16]byte)(&n.holder), (*string)(&n.status), &n.mayGoNegative,
+			&n.debits, &n.credits, &n.version, &n.postedAt); err != nil {
+			return err
+		}
+		n.committed, n.committedBalance = n.version, n.amount()
+		if n.postedAt.After(a.book.at) {
+			a.book.at = n.postedAt
+		}
+		a.book.accounts[n.id] = n
+	}
+	return rows.Err()
+}
+
+// readFound loads what was done before under the digests of this group. It is rare, and costs a round trip of its own.
+func (a *application) readFound(ctx context.Context, db sender, seqs []int64) error {
+	a.found = make(map[uuid.UUID]*Transaction, len(seqs))
+	if len(seqs) == 0 {
+		return nil
+	}
+	var found []*Transaction
+	b := &pgx.Batch{}
+	queueTransactions(b, seqs, &found)
+	if err := db.SendBatch(ctx, b).Close(); err != nil {
+		return err
+	}
+	for _, t := range found {
+		a.found[t.digest] = t
+	}
+	return nil
+}
+
+// write is the second round trip: the journal, the balances, the features' rows, and the commit.
+func (a *application) write(ctx context.Context, db sender, own bool) error {
+	b := &pgx.Batch{}
+	if len(a.accepted) > 0 {
+		b.Queue(writeJournalSQL, a.journalRows()...)
+	}
+	for _, s := range a.steps {
+		s.step.Write(b, s.at)
+	}
+	if own {
+		b.Queue("commit")
+	}
+	if b.Len() == 0 {
+		return nil
+	}
+	return db.SendBatch(ctx, b).Close()
+}
+
+// journalRows returns the parameters of writeJournalSQL: the columns of each table as arrays.
+func (a *application) journalRows() []any {
+	var t transactionColumns
+	t.grow(len(a.accepted))
+	var p postingColumns
+	p.grow(len(a.accepted))
+	for _, entered := range a.accepted {
+		t.add(entered)
+		for line := range entered.Postings {
+			p.add(entered.Seq, int16(line), &entered.Postings[line]) //nolint:gosec // a transaction has few lines
+		}
+	}
+	n := a.newBalances()
+	return []any{
+		a.book.at,
+		t.seq, t.id, t.kind, t.lines, t.caller, t.digest, t.request, t.subject, t.epoch, t.reverses, t.reference, t.metadata, t.details,
+		p.seq, p.line, p.from, p.to, p.asset, p.amount, p.fromBalance, p.fromVersion, p.toBalance, p.toVersion,
+		n.id, n.debits, n.credits, n.version,
+	}
+}
+
+// Columns of types that pgx encodes without reflection: these arrays are most of what the write path sends.
+type (
+	uuids         = pgtype.FlatArray[[16]byte]
+	nullableUUIDs = pgtype.FlatArray[pgtype.UUID]
+	nullableInts  = pgtype.FlatArray[pgtype.Int8]
+	nullableTexts = pgtype.FlatArray[pgtype.Text]
+)
+
+type transactionColumns struct {
+	seq                          []int64
+	id, caller, digest, request  uuids
+	kind                         []string
+	lines                        []int16
+	subject, epoch               nullableUUIDs
+	reverses                     nullableInts
+	reference, metadata, details nullableTexts
+}
+
+func (c *transactionColumns) grow(n int) {
+	c.seq, c.lines, c.kind = make([]int64, 0, n), make([]int16, 0, n), make([]string, 0, n)
+	c.id, c.caller, c.digest, c.request = make(uuids, 0, n), make(uuids, 0, n), make(uuids, 0, n), make(uuids, 0, n)
+	c.subject, c.epoch, c.reverses = make(nullableUUIDs, 0, n), make(nullableUUIDs, 0, n), make(nullableInts, 0, n)
+	c.reference, c.metadata, c.details = make(nullableTexts, 0, n), make(nullableTexts, 0, n), make(nullableTexts, 0, n)
+}
+
+func (c *transactionColumns) add(t *Transaction) {
+	c.seq = append(c.seq, t.Seq)
+	c.id = append(c.id, t.ID)
+	c.kind = append(c.kind, string(t.Kind))
+	c.lines = append(c.lines, int16(len(t.Postings))) //nolint:gosec // a transaction has few lines
+	c.caller = append(c.caller, t.Caller)
+	c.digest = append(c.digest, t.digest)
+	c.request = append(c.request, t.request)
+	c.subject = append(c.subject, pgtype.UUID{Bytes: t.Subject, Valid: t.Subject != uuid.Nil})
+	c.epoch = append(c.epoch, pgtype.UUID{Bytes: t.Epoch, Valid: t.Epoch != uuid.Nil})
+	c.reverses = append(c.reverses, pgtype.Int8{Int64: t.Reverses, Valid: t.Reverses != 0})
+	c.reference = append(c.reference, pgtype.Text{String: t.Reference, Valid: t.Reference != ""})
+	c.metadata = append(c.metadata, pgtype.Text{String: string(t.Metadata), Valid: t.Metadata != nil})
+	c.details = append(c.details, pgtype.Text{String: string(t.Details), Valid: t.Details != nil})
+}
+
+type postingColumns struct {
+	seq                                                    []int64
+	line                                                   []int16
+	from, to                                               uuids
+	asset                                                  []string
+	amount, fromBalance, fromVersion, toBalance, toVersion []int64
+}
+
+func (c *postingColumns) grow(n int) {
+	c.seq, c.line, c.asset = make([]int64, 0, n), make([]int16, 0, n), make([]string, 0, n)
+	c.from, c.to, c.amount = make(uuids, 0, n), make(uuids, 0, n), make([]int64, 0, n)
+	c.fromBalance, c.fromVersion = make([]int64, 0, n), make([]int64, 0, n)
+	c.toBalance, c.toVersion = make([]int64, 0, n), make([]int64, 0, n)
+}
+
+func (c *postingColumns) add(seq int64, line int16, p *Posting) {
+	c.seq, c.line = append(c.seq, seq), append(c.line, line)
+	c.from, c.to = append(c.from, p.From), append(c.to, p.To)
+	c.asset, c.amount = append(c.asset, p.Asset), append(c.amount, p.Amount)
+	c.fromBalance, c.fromVersion = append(c.fromBalance, p.FromBalance), append(c.fromVersion, p.FromVersion)
+	c.toBalance, c.toVersion = append(c.toBalance, p.ToBalance), append(c.toVersion, p.ToVersion)
+}
+
+type balanceColumns struct {
+	id                       uuids
+	debits, credits, version []int64
+}
+
+// newBalances returns the accounts that the group changed.
+func (a *application) newBalances() balanceColumns {
+	var c balanceColumns
+	for _, n := range a.book.accounts {
+		if n.version == n.committed {
+			continue
+		}
+		c.id = append(c.id, n.id)
+		c.debits, c.credits = append(c.debits, n.debits), append(c.credits, n.credits)
+		c.version = append(c.version, n.version)
+	}
+	return c
+}
+
+// sortedUnique orders ids as Postgres does, so that every group locks in the same order.
+func sortedUnique(ids uuids) uuids {
+	slices.SortFunc(ids, func(x, y [16]byte) int { return bytes.Compare(x[:], y[:]) })
+	return slices.Compact(ids)
+}

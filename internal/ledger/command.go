@@ -1,0 +1,119 @@
+package ledger
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ballast-compute/ballast/internal/money"
+)
+
+// Kind says what a transaction did.
+type Kind string
+
+// The kinds of transaction.
+const (
+	KindTransfer          Kind = "transfer"
+	KindMint              Kind = "mint"
+	KindHold              Kind = "hold"
+	KindHoldCapture       Kind = "hold_capture"
+	KindHoldVoid          Kind = "hold_void"
+	KindReversal          Kind = "reversal"
+	KindPledgeActivation  Kind = "pledge_activation"
+	KindPledgeRelease     Kind = "pledge_release"
+	KindRedemptionRequest Kind = "redemption_request"
+	KindRedemptionIssue   Kind = "redemption_issue"
+	KindRedemptionRefund  Kind = "redemption_refund"
+)
+
+// Move is a posting that is asked for.
+type Move struct {
+	From, To uuid.UUID
+	Amount   money.Quantity
+}
+
+// Command asks for one transaction. It has one effect however often it is applied: Digest identifies it for ever.
+type Command struct {
+	Kind Kind
+	// Caller is the principal who asks.
+	Caller uuid.UUID
+	// Digest stands for the caller and its idempotency key, Request for what was asked under it.
+	Digest, Request uuid.UUID
+	// Moves are made in order. A Step may add others.
+	Moves []Move
+	// Owner, where it is set, is the holder to whom the account of the first move's debit must belong; if it is
+	// another's, the verdict is ErrAccountNotFound.
+	Owner uuid.UUID
+	// Settles allows moves of frozen accounts: what had begun is brought to its end.
+	Settles bool
+	// Subject is what the transaction is about: a pledge, a hold or a redemption. The nil UUID for none.
+	Subject uuid.UUID
+	// Reverses is the seq of the transaction that this one undoes, or 0.
+	Reverses  int64
+	Reference string
+	// Metadata is a JSON object, or nil.
+	Metadata []byte
+	// Step, where it is set, is the rule of a feature that needs other rows in the same database transaction.
+	Step Step
+
+	id uuid.UUID
+}
+
+// Step is a feature's part in a transaction. Its methods are called in the order in which they stand here; all of them
+// again, from the first, when the group is tried again.
+type Step interface {
+	// Lock returns further accounts that Decide needs to see or move.
+	Lock() []uuid.UUID
+	// Read queues reads. They run once all accounts are locked, and see what was committed before that.
+	Read(b *pgx.Batch)
+	// Decide returns the moves and the details of the transaction, or a verdict of refusal. The accounts in book are as
+	// earlier commands of the same group left them.
+	Decide(book *Book) (Decision, error)
+	// Write queues further rows, which commit with the transaction.
+	Write(b *pgx.Batch, t *Transaction)
+}
+
+// Decision is what a Step adds to its command.
+type Decision struct {
+	Moves []Move
+	// Epoch is the epoch whose k was used, or the nil UUID.
+	Epoch uuid.UUID
+	// Details is a JSON object that, with the postings, is enough to repeat the first answer; or nil.
+	Details []byte
+}
+
+// Verdict is what became of a command: a transaction, or the error that says why there is none.
+type Verdict struct {
+	Transaction *Transaction
+	// Replayed says that the transaction was made by an earlier command with the same digest.
+	Replayed bool
+	Err      error
+}
+
+// Transaction is one immutable entry of the journal.
+type Transaction struct {
+	Seq       int64
+	ID        uuid.UUID
+	Kind      Kind
+	Caller    uuid.UUID
+	Subject   uuid.UUID
+	Epoch     uuid.UUID
+	Reverses  int64
+	Reference string
+	Metadata  []byte
+	Details   []byte
+	CreatedAt time.Time
+	Postings  []Posting
+
+	digest, request uuid.UUID
+}
+
+// Posting moves Amount minor units of Asset from one account to another, and has both as they were after it.
+type Posting struct {
+	From, To                 uuid.UUID
+	Asset                    string
+	Amount                   int64
+	FromBalance, FromVersion int64
+	ToBalance, ToVersion     int64
+}

@@ -1,0 +1,193 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// attemptTimeout bounds one try of a group: past it the connection is given up, and the group is tried on another.
+const attemptTimeout = 5 * time.Second
+
+// commit brings a group of items to their verdicts, and tells those who wait.
+func (w *writer) commit(group []*item) {
+	began := time.Now()
+	units := make([]unit, len(group))
+	commands := 0
+	for i, it := range group {
+		units[i] = it.unit
+		commands += len(it.unit)
+	}
+	verdicts := w.resolve(units)
+	for _, it := range group {
+		it.verdict, verdicts = verdicts[:len(it.unit):len(it.unit)], verdicts[len(it.unit):]
+		w.inFlight.leave(it.unit)
+		close(it.done)
+	}
+	took := time.Since(began)
+	w.measure(commands, took)
+	w.opts.Observer.Committed(commands, began.Sub(group[0].queued), took)
+}
+
+// measure keeps a moving average of how many commands a second the workers take off the queue.
+func (w *writer) measure(commands int, took time.Duration) {
+	now := int64(commands*w.opts.Workers) * int64(time.Second) / int64(max(took, 100*time.Microsecond))
+	old := w.rate.Load()
+	w.rate.Store(max(1, old+(now-old)/8))
+}
+
+// resolve applies units until each has a verdict: again when the database asks for it or its answer was lost, and in
+// halves when one of them is refused by the database itself, so that it fails alone.
+func (w *writer) resolve(units []unit) []Verdict {
+	ctx, cancel := context.WithTimeout(context.Background(), w.opts.CommitBudget)
+	defer cancel()
+	return w.resolveWithin(ctx, units, false)
+}
+
+func (w *writer) resolveWithin(ctx context.Context, units []unit, ambiguous bool) []Verdict {
+	for attempt := 0; ; attempt++ {
+		verdicts, err := w.attempt(ctx, units)
+		if err == nil {
+			return verdicts
+		}
+		switch outcomeOf(err) {
+		case outcomeRefused:
+			return w.divide(ctx, units, ambiguous, err)
+		case outcomeUnknown:
+			ambiguous = true
+		case outcomeAgain:
+		}
+		w.opts.Observer.Retried(ambiguous)
+		if !pause(ctx, attempt) {
+			w.opts.Logger.Error("a group of commands was given up", "commands", countCommands(units), "ambiguous", ambiguous, errorAttr(err))
+			return sameVerdict(countCommands(units), lost(ambiguous))
+		}
+	}
+}
+
+// divide applies each half of units by itself. A unit that is refused alone gets the database's error as its verdict.
+func (w *writer) divide(ctx context.Context, units []unit, ambiguous bool, err error) []Verdict {
+	if len(units) == 1 {
+		return sameVerdict(len(units[0]), err)
+	}
+	half := len(units) / 2
+	verdicts := w.resolveWithin(ctx, units[:half], ambiguous)
+	return append(verdicts, w.resolveWithin(ctx, units[half:], ambiguous)...)
+}
+
+func lost(ambiguous bool) error {
+	if ambiguous {
+		return ErrOutcomeUnknown
+	}
+	return ErrUnavailable
+}
+
+// attempt applies units in one database transaction on one connection. A connection on which anything failed is closed,
+// which rolls back what it had not committed.
+func (w *writer) attempt(ctx context.Context, units []unit) ([]Verdict, error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	conn, err := w.pool.Acquire(ctx)
+	if err != nil {
+		return nil, &applyError{phase: phaseReading, err: err}
+	}
+	verdicts, err := apply(ctx, conn, units, true)
+	if err == nil {
+		conn.Release()
+		return verdicts, nil
+	}
+	raw := conn.Hijack()
+	closing, done := context.WithTimeout(context.Background(), time.Second)
+	defer done()
+	if closeErr := raw.Close(closing); closeErr != nil {
+		w.opts.Logger.Debug("closing a connection failed", errorAttr(closeErr))
+	}
+	return nil, err
+}
+
+// outcome is what an error says of the database transaction in which it came.
+type outcome int
+
+const (
+	// outcomeAgain: rolled back, and may succeed when it is tried again.
+	outcomeAgain outcome = iota
+	// outcomeUnknown: it may have been committed.
+	outcomeUnknown
+	// outcomeRefused: rolled back, and would be again.
+	outcomeRefused
+)
+
+// outcomeOf classes an error of apply. What is not known to have been refused for good is tried again, which is safe
+// since every command carries its digest.
+func outcomeOf(err error) outcome {
+	var at *applyError
+	writing := errors.As(err, &at) && at.phase == phaseWriting
+	var pgErr *pgconn.PgError
+	if !errors.As(err, &pgErr) {
+		if errors.Is(err, errInconsistent) {
+			return outcomeRefused
+		}
+		if writing {
+			return outcomeUnknown
+		}
+		return outcomeAgain
+	}
+	switch {
+	case pgErr.Code == "40003" || pgErr.Code == "08007":
+		return outcomeUnknown
+	case pgErr.Code == "40001" || pgErr.Code == "40P01" || pgErr.Code == "55P03":
+		return outcomeAgain
+	case pgErr.Code == "23505" && pgErr.ConstraintName == "transactions_idempotency_key":
+		return outcomeAgain
+	case transientClass(pgErr.Code):
+		if writing {
+			return outcomeUnknown
+		}
+		return outcomeAgain
+	}
+	return outcomeRefused
+}
+
+// transientClass has the classes of a server that cannot work now: connection, resources (a full disk), operator
+// intervention, system error, read-only standby.
+func transientClass(code string) bool {
+	switch code[:2] {
+	case "08", "53", "57", "58":
+		return true
+	}
+	return code == "25006"
+}
+
+// pause waits before the next attempt, 5 ms at first and up to 500 ms, and tells whether there is time for one.
+func pause(ctx context.Context, attempt int) bool {
+	limit := 5 * time.Millisecond << min(attempt, 7)
+	timer := time.NewTimer(limit/2 + rand.N(limit/2)) //nolint:gosec // jitter needs no secrecy
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func countCommands(units []unit) int {
+	n := 0
+	for _, u := range units {
+		n += len(u)
+	}
+	return n
+}
+
+// errorAttr is an error for the log without what was in the row: a Postgres error's code and constraint, or its type's text.
+func errorAttr(err error) slog.Attr {
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		return slog.Group("error", "sqlstate", pgErr.Code, "constraint", pgErr.ConstraintName)
+	}
+	return slog.Any("error", err)
+}

@@ -1,0 +1,240 @@
+package ledger
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ballast-compute/ballast/internal/id"
+)
+
+// writer is the queue of the write path and the workers that empty it.
+type writer struct {
+	pool *pgxpool.Pool
+	opts Options
+
+	queue   chan *item
+	waiting atomic.Int64 // commands in queue
+	rate    atomic.Int64 // commands a second, as of late
+
+	mu      sync.RWMutex // guards closed against a send on queue
+	closed  bool
+	workers sync.WaitGroup
+
+	inFlight inFlight
+}
+
+// item is one unit that waits for its verdicts.
+type item struct {
+	unit    unit
+	queued  time.Time
+	state   atomic.Int32
+	done    chan struct{}
+	verdict []Verdict
+}
+
+// The states of an item. Only the one who moves it from waiting may go on with it: a worker takes it, or its caller
+// gives it up.
+const (
+	itemWaiting int32 = iota
+	itemTaken
+	itemAbandoned
+)
+
+func startWriter(pool *pgxpool.Pool, opts Options) *writer {
+	w := &writer{pool: pool, opts: opts, queue: make(chan *item, opts.MaxQueue)}
+	w.inFlight.digests = make(map[uuid.UUID]struct{})
+	for range opts.Workers {
+		w.workers.Add(1)
+		go func() {
+			defer w.workers.Done()
+			w.work()
+		}()
+	}
+	return w
+}
+
+func (w *writer) close(ctx context.Context) error {
+	w.mu.Lock()
+	if !w.closed {
+		w.closed = true
+		close(w.queue)
+	}
+	w.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		w.workers.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Submit queues commands, each for itself, and returns their verdicts in order once each has one. See SubmitAtomic.
+func (l *Ledger) Submit(ctx context.Context, commands ...*Command) []Verdict {
+	verdicts := make([]Verdict, len(commands))
+	items := make([]*item, len(commands))
+	for i, c := range commands {
+		items[i], verdicts[i].Err = l.writer.enqueue(ctx, unit{c})
+	}
+	for i, it := range items {
+		if it != nil {
+			verdicts[i] = l.writer.await(ctx, it)[0]
+		}
+	}
+	return verdicts
+}
+
+// SubmitAtomic queues commands of which all take effect or none. The verdict of the one that was refused says why; the
+// others have ErrBatchAborted.
+//
+// A context that ends before the commands are taken from the queue gives ErrOverloaded, and nothing has changed; one that
+// ends later gives ErrOutcomeUnknown.
+func (l *Ledger) SubmitAtomic(ctx context.Context, commands ...*Command) []Verdict {
+	it, err := l.writer.enqueue(ctx, commands)
+	if err != nil {
+		return sameVerdict(len(commands), err)
+	}
+	return l.writer.await(ctx, it)
+}
+
+func sameVerdict(n int, err error) []Verdict {
+	verdicts := make([]Verdict, n)
+	for i := range verdicts {
+		verdicts[i].Err = err
+	}
+	return verdicts
+}
+
+// prepare names the transaction of a command before it is tried the first time, so that a command whose COMMIT was lost
+// recognises what it did itself.
+func prepare(c *Command) {
+	if c.id == uuid.Nil {
+		c.id = id.New()
+	}
+}
+
+// enqueue puts a unit in the queue, or says at once why it cannot be served.
+func (w *writer) enqueue(ctx context.Context, u unit) (*item, error) {
+	n := int64(len(u))
+	if w.waiting.Add(n) > int64(w.opts.MaxQueue) || w.wouldBeLate(ctx) {
+		w.waiting.Add(-n)
+		return nil, ErrOverloaded
+	}
+	if err := w.inFlight.enter(u); err != nil {
+		w.waiting.Add(-n)
+		return nil, err
+	}
+	for _, c := range u {
+		prepare(c)
+	}
+	it := &item{unit: u, queued: time.Now(), done: make(chan struct{})}
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if w.closed {
+		w.waiting.Add(-n)
+		w.inFlight.leave(u)
+		return nil, ErrShuttingDown
+	}
+	w.queue <- it // never blocks: it has room for MaxQueue units, and every unit has a command
+	return it, nil
+}
+
+// wouldBeLate tells whether, at the present rate, the queue is longer than the caller can wait.
+func (w *writer) wouldBeLate(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	rate := w.rate.Load()
+	if !ok || rate == 0 {
+		return ctx.Err() != nil
+	}
+	wait := time.Duration(w.waiting.Load()) * time.Second / time.Duration(rate)
+	return wait > time.Until(deadline)
+}
+
+func (w *writer) await(ctx context.Context, it *item) []Verdict {
+	select {
+	case <-it.done:
+		return it.verdict
+	case <-ctx.Done():
+	}
+	if it.state.CompareAndSwap(itemWaiting, itemAbandoned) {
+		return sameVerdict(len(it.unit), ErrOverloaded)
+	}
+	select {
+	case <-it.done:
+		return it.verdict
+	default:
+		return sameVerdict(len(it.unit), ErrOutcomeUnknown)
+	}
+}
+
+// work commits group after group until the queue is closed and empty.
+func (w *writer) work() {
+	for first := range w.queue {
+		if group := w.gather(first); len(group) > 0 {
+			w.commit(group)
+		}
+	}
+}
+
+// gather takes what waits behind first, up to MaxBatch commands, without waiting for more.
+func (w *writer) gather(first *item) []*item {
+	var group []*item
+	commands := 0
+	for it := first; it != nil; {
+		w.waiting.Add(-int64(len(it.unit)))
+		if it.state.CompareAndSwap(itemWaiting, itemTaken) {
+			group = append(group, it)
+			commands += len(it.unit)
+		} else {
+			w.inFlight.leave(it.unit)
+		}
+		if commands >= w.opts.MaxBatch {
+			return group
+		}
+		select {
+		case it = <-w.queue:
+		default:
+			it = nil
+		}
+	}
+	return group
+}
+
+// inFlight is the digests whose commands are on their way in this process.
+type inFlight struct {
+	mu      sync.Mutex
+	digests map[uuid.UUID]struct{}
+}
+
+// enter adds a unit's digests, or adds none and returns ErrIdempotencyInProgress.
+func (f *inFlight) enter(u unit) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, c := range u {
+		if _, busy := f.digests[c.Digest]; busy {
+			for _, entered := range u[:i] {
+				delete(f.digests, entered.Digest)
+			}
+			return ErrIdempotencyInProgress
+		}
+		f.digests[c.Digest] = struct{}{}
+	}
+	return nil
+}
+
+func (f *inFlight) leave(u unit) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, c := range u {
+		delete(f.digests, c.Digest)
+	}
+}
