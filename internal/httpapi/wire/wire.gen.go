@@ -974,7 +974,7 @@ type CreateHoldRequest struct {
 
 // CreateHolderRequest A holder to add.
 type CreateHolderRequest struct {
-	// ExternalRef The operator's own id of the holder.
+	// ExternalRef The operator's own id of the holder. No two holders have the same.
 	//
 	// Examples: grant-7781
 	ExternalRef *ExternalID `json:"external_ref,omitempty"`
