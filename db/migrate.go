@@ -160,7 +160,7 @@ func (m *Migrator) askToStop() {
 	}
 }
 
-// Close gives up the lock and the connections.
+// Close gives up the lock and the connections. It may be called again.
 func (m *Migrator) Close() error {
 	var errs []error
 	if m.driver != nil {
@@ -169,6 +169,7 @@ func (m *Migrator) Close() error {
 	if m.locked != nil {
 		errs = append(errs, m.locked.Close())
 	}
+	m.driver, m.locked = nil, nil
 	return errors.Join(append(errs, m.pool.Close())...)
 }
 

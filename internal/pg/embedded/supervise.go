@@ -17,6 +17,7 @@ import (
 
 const (
 	startAttempts = 4 // The port may be taken between choosing and using it.
+	crashAttempts = 8 // Processes of a killed server may hold its shared memory for a while: six seconds in all.
 	firstPause    = 50 * time.Millisecond
 	longestPause  = 5 * time.Second
 	reviveTimeout = 5 * time.Minute
@@ -26,7 +27,7 @@ const (
 func (s *Server) firstPostmaster(ctx context.Context) (*postmaster, error) {
 	began := time.Now()
 	var err error
-	for attempt := range startAttempts {
+	for attempt := range s.attempts() {
 		if s.port, err = s.choosePort(ctx, attempt); err != nil {
 			return nil, err
 		}
@@ -36,11 +37,18 @@ func (s *Server) firstPostmaster(ctx context.Context) (*postmaster, error) {
 				"took", time.Since(began).Round(time.Millisecond))
 			return pm, s.notePort(pm)
 		}
-		if !pause(ctx, firstPause<<(2*attempt)) {
+		if !pause(ctx, firstPause<<attempt) {
 			break
 		}
 	}
 	return nil, err
+}
+
+func (s *Server) attempts() int {
+	if file, err := readPIDFile(s.dir.cluster()); err == nil && file == nil {
+		return startAttempts
+	}
+	return crashAttempts
 }
 
 // choosePort prefers the last run's, so that connection strings that people have noted stay good.
