@@ -24,7 +24,7 @@ GRANT USAGE ON SCHEMA public TO ballast_app;
 CREATE TABLE holders (
     id           uuid PRIMARY KEY,
     name         text NOT NULL CHECK (char_length(name) BETWEEN 1 AND 200),
-    external_ref text CONSTRAINT holders_external_ref_key UNIQUE CHECK (char_length(external_ref) BETWEEN 1 AND 200),
+    external_ref text CONSTRAINT holders_external_ref_key UNIQUE CHECK (char_length(external_ref) BETWEEN 1 AND 255),
     metadata     jsonb,
     status       text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'suspended')),
     created_at   timestamptz NOT NULL DEFAULT now()

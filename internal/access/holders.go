@@ -13,7 +13,7 @@ import (
 
 const (
 	maxNameRunes        = 200
-	maxExternalRefRunes = 200
+	maxExternalRefRunes = 255
 	maxMetadataEntries  = 50
 	maxMetadataBytes    = 4 << 10
 )
@@ -42,7 +42,7 @@ type Holder struct {
 type NewHolder struct {
 	// Name is 1 to 200 characters.
 	Name string
-	// ExternalRef is empty, or up to 200 characters that no other holder has.
+	// ExternalRef is empty, or up to 255 characters that no other holder has.
 	ExternalRef string
 	// Metadata is up to 50 entries and 4 KiB in all.
 	Metadata map[string]string

@@ -64,7 +64,7 @@ func TestHoldersThatMayNotBe(t *testing.T) {
 		"no name":           {NewHolder{}, "name", "required"},
 		"long name":         {NewHolder{Name: strings.Repeat("é", 201)}, "name", "too_long"},
 		"control character": {NewHolder{Name: "a\nb"}, "name", "control_character"},
-		"long reference":    {NewHolder{Name: "n", ExternalRef: strings.Repeat("r", 201)}, "external_ref", "too_long"},
+		"long reference":    {NewHolder{Name: "n", ExternalRef: strings.Repeat("r", 256)}, "external_ref", "too_long"},
 		"many entries":      {NewHolder{Name: "n", Metadata: many}, "metadata", "too_many_entries"},
 		"large metadata":    {NewHolder{Name: "n", Metadata: map[string]string{"k": strings.Repeat("v", 4096)}}, "metadata", "too_large"},
 	} {
@@ -73,7 +73,7 @@ func TestHoldersThatMayNotBe(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := s.CreateHolder(t.Context(), NewHolder{Name: strings.Repeat("é", 200), ExternalRef: strings.Repeat("é", 200)}); err != nil {
+	if _, err := s.CreateHolder(t.Context(), NewHolder{Name: strings.Repeat("é", 200), ExternalRef: strings.Repeat("é", 255)}); err != nil {
 		t.Errorf("at the limits: %v", err)
 	}
 }
