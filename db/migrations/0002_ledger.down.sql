@@ -1,3 +1,6 @@
+DROP FUNCTION account_version_at(uuid, timestamptz);
+DROP FUNCTION account_version_before(uuid, bigint);
+DROP FUNCTION account_entry(uuid, bigint);
 DROP TABLE holds;
 DROP TABLE postings;
 DROP TABLE transactions;

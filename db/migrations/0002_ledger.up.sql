@@ -69,7 +69,7 @@ CREATE TABLE transactions (
     subject_id         uuid,
     epoch_id           uuid,
     reverses           bigint CONSTRAINT transactions_reverses_key UNIQUE,
-    reference          text CHECK (char_length(reference) BETWEEN 1 AND 200),
+    reference          text CHECK (char_length(reference) BETWEEN 1 AND 255),
     metadata           jsonb,
     details            jsonb,
     created_at         timestamptz NOT NULL,
@@ -106,7 +106,7 @@ CREATE TABLE holds (
     status          text NOT NULL DEFAULT 'held' CHECK (status IN ('held', 'captured', 'voided', 'expired')),
     captured_amount bigint NOT NULL DEFAULT 0 CHECK (captured_amount BETWEEN 0 AND amount),
     to_account      uuid REFERENCES accounts,
-    reference       text CHECK (char_length(reference) BETWEEN 1 AND 200),
+    reference       text CHECK (char_length(reference) BETWEEN 1 AND 255),
     metadata        jsonb,
     expires_at      timestamptz,
     placed_by       uuid NOT NULL REFERENCES transactions (id),
@@ -256,3 +256,56 @@ GRANT SELECT, INSERT ON accounts, transactions, postings, holds TO ballast_app;
 GRANT UPDATE (status, debits, credits, balance, version, previous_balance, previous_version, posted_at) ON accounts TO ballast_app;
 GRANT UPDATE (status, captured_amount, to_account, settled_by) ON holds TO ballast_app;
 GRANT USAGE ON SEQUENCE journal_seq TO ballast_app;
+
+-- The past of an account. Along its versions neither the journal's order nor its time goes back, so that a moment is found
+-- by halving; each probe is one row of one index.
+
+CREATE FUNCTION account_entry(of_account uuid, at_version bigint)
+    RETURNS TABLE (seq bigint, balance bigint) LANGUAGE sql STABLE AS $$
+    SELECT p.seq, p.from_balance FROM postings p WHERE p.from_account = of_account AND p.from_version = at_version
+    UNION ALL
+    SELECT p.seq, p.to_balance FROM postings p WHERE p.to_account = of_account AND p.to_version = at_version
+$$;
+
+-- The last version whose entry comes before a seq (all of them where it is NULL), or 0.
+CREATE FUNCTION account_version_before(of_account uuid, before_seq bigint) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    low bigint := 0;
+    high bigint;
+    probe bigint;
+BEGIN
+    SELECT version INTO high FROM accounts WHERE id = of_account;
+    IF before_seq IS NULL THEN
+        RETURN high;
+    END IF;
+    WHILE low < high LOOP
+        probe := (low + high + 1) / 2;
+        IF (SELECT e.seq FROM account_entry(of_account, probe) AS e) < before_seq THEN
+            low := probe;
+        ELSE
+            high := probe - 1;
+        END IF;
+    END LOOP;
+    RETURN low;
+END
+$$;
+
+-- The last version whose entry was made at a time or before, or 0.
+CREATE FUNCTION account_version_at(of_account uuid, at_time timestamptz) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    low bigint := 0;
+    high bigint;
+    probe bigint;
+BEGIN
+    SELECT version INTO high FROM accounts WHERE id = of_account;
+    WHILE low < high LOOP
+        probe := (low + high + 1) / 2;
+        IF (SELECT t.created_at FROM account_entry(of_account, probe) AS e JOIN transactions t ON t.seq = e.seq) <= at_time THEN
+            low := probe;
+        ELSE
+            high := probe - 1;
+        END IF;
+    END LOOP;
+    RETURN low;
+END
+$$;

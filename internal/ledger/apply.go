@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/ballast-compute/ballast/internal/idempotency"
 )
 
 // sender is a connection or a transaction on one.
@@ -29,6 +31,8 @@ type application struct {
 	found    map[uuid.UUID]*Transaction
 	accepted []*Transaction
 	steps    []pendingStep
+	// subjects has what the accepted steps are about, and whether they are alone in it.
+	subjects map[uuid.UUID]bool
 }
 
 type pendingStep struct {
@@ -56,8 +60,37 @@ func (e *applyError) Unwrap() error { return e.err }
 // apply is the only writer of the journal. It locks every account of the units in the order of their ids, and then draws
 // the order of the journal; it decides each unit in its turn; and it writes the journal, the balances and the features'
 // rows. With own, it begins and commits the database transaction itself within its two round trips; otherwise the caller does.
+// A unit that is postponed is applied again, after the others.
 func apply(ctx context.Context, db sender, units []unit, own bool) ([]Verdict, error) {
-	a := &application{units: units}
+	verdicts, err := applyOnce(ctx, db, units, own)
+	if err != nil {
+		return nil, err
+	}
+	var again []unit
+	var places []int
+	at := 0
+	for _, u := range units {
+		if errors.Is(verdicts[at].Err, errPostponed) {
+			again, places = append(again, u), append(places, at)
+		}
+		at += len(u)
+	}
+	if len(again) == 0 {
+		return verdicts, nil
+	}
+	rest, err := apply(ctx, db, again, own)
+	if err != nil {
+		return nil, err
+	}
+	for i, u := range again {
+		copy(verdicts[places[i]:], rest[:len(u)])
+		rest = rest[len(u):]
+	}
+	return verdicts, nil
+}
+
+func applyOnce(ctx context.Context, db sender, units []unit, own bool) ([]Verdict, error) {
+	a := &application{units: units, subjects: make(map[uuid.UUID]bool)}
 	if err := a.read(ctx, db, own); err != nil {
 		return nil, &applyError{phase: phaseReading, err: err}
 	}
@@ -88,6 +121,7 @@ func (a *application) decideUnit(u unit, seqs []int64) int {
 			a.accepted = append(a.accepted, v.Transaction)
 			if c.Step != nil {
 				a.steps = append(a.steps, pendingStep{step: c.Step, at: v.Transaction})
+				a.subjects[c.Subject] = !c.Shared
 			}
 		}
 		a.verdicts = append(a.verdicts, v)
@@ -102,7 +136,7 @@ func (a *application) decideUnit(u unit, seqs []int64) int {
 		culprit := a.verdicts[first+failed]
 		a.verdicts = a.verdicts[:first]
 		for i := range u {
-			if i == failed {
+			if i == failed || errors.Is(culprit.Err, errPostponed) {
 				a.verdicts = append(a.verdicts, culprit)
 			} else {
 				a.verdicts = append(a.verdicts, Verdict{Err: ErrBatchAborted})
@@ -117,12 +151,27 @@ func (a *application) decideUnit(u unit, seqs []int64) int {
 func (a *application) decideCommand(c *Command, seq int64) Verdict {
 	if t, ok := a.found[c.Digest]; ok {
 		if t.request != c.Request {
-			return Verdict{Err: ErrIdempotencyKeyReused}
+			return Verdict{Err: idempotency.ErrReused}
 		}
 		return Verdict{Transaction: t, Replayed: t.ID != c.id}
 	}
+	if a.mustWait(c) {
+		return Verdict{Err: errPostponed}
+	}
 	t, err := a.book.decide(c, seq)
 	return Verdict{Transaction: t, Err: err}
+}
+
+// errPostponed is the verdict of a command that waits for the next application: what its step has read is no longer so.
+var errPostponed = errors.New("ledger: postponed")
+
+// mustWait tells whether an earlier command of this application changed what the command is about.
+func (a *application) mustWait(c *Command) bool {
+	if c.Step == nil || c.Subject == uuid.Nil {
+		return false
+	}
+	alone, taken := a.subjects[c.Subject]
+	return taken && (alone || !c.Shared)
 }
 
 // ApplyTx applies commands in the caller's database transaction, one after another and each with its own verdict. The

@@ -33,13 +33,18 @@ type Move struct {
 	Amount   money.Quantity
 }
 
-// Command asks for one transaction. It has one effect however often it is applied: Digest identifies it for ever.
-type Command struct {
-	Kind Kind
+// Call says who asks, and how the request is known when it comes again.
+type Call struct {
 	// Caller is the principal who asks.
 	Caller uuid.UUID
 	// Digest stands for the caller and its idempotency key, Request for what was asked under it.
 	Digest, Request uuid.UUID
+}
+
+// Command asks for one transaction. It has one effect however often it is applied: Digest identifies it for ever.
+type Command struct {
+	Kind Kind
+	Call
 	// Moves are made in order. A Step may add others.
 	Moves []Move
 	// Owner, where it is set, is the holder to whom the account of the first move's debit must belong; if it is
@@ -49,6 +54,9 @@ type Command struct {
 	Settles bool
 	// Subject is what the transaction is about: a pledge, a hold or a redemption. The nil UUID for none.
 	Subject uuid.UUID
+	// Shared says that the Step stays right when others about the same Subject are decided in the same group, since it
+	// relies only on balances. Without it, they are decided one after another.
+	Shared bool
 	// Reverses is the seq of the transaction that this one undoes, or 0.
 	Reverses  int64
 	Reference string

@@ -25,7 +25,7 @@ func (w *writer) commit(group []*item) {
 	verdicts := w.resolve(units)
 	for _, it := range group {
 		it.verdict, verdicts = verdicts[:len(it.unit):len(it.unit)], verdicts[len(it.unit):]
-		w.inFlight.leave(it.unit)
+		w.leave(it.unit)
 		close(it.done)
 	}
 	took := time.Since(began)

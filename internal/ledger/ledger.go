@@ -13,7 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// The verdicts by which the books refuse a command. Nothing has changed when one is returned.
+// The verdicts by which the books refuse a command. Nothing has changed when one is returned. Two more are
+// idempotency.ErrReused and idempotency.ErrInProgress.
 var (
 	ErrAccountNotFound   = errors.New("no such account")
 	ErrAccountFrozen     = errors.New("account is frozen")
@@ -35,9 +36,7 @@ var (
 	ErrHoldExpired  = errors.New("hold has expired")
 	ErrHoldAmount   = errors.New("amount is more than was held")
 
-	ErrIdempotencyKeyReused  = errors.New("idempotency key was used for another request")
-	ErrIdempotencyInProgress = errors.New("a request with this idempotency key is still running")
-	ErrBatchAborted          = errors.New("another part of the atomic batch was refused")
+	ErrBatchAborted = errors.New("another part of the atomic batch was refused")
 )
 
 // The verdicts of a write path that cannot do its work now. After ErrOverloaded and ErrUnavailable nothing has changed;
@@ -51,7 +50,8 @@ var (
 
 // Options bound the write path. The zero value of a field means its default.
 type Options struct {
-	// Workers is how many groups may be in the database at once. Default 2.
+	// Workers is how many groups may be in the database at once. Default 1: one is the fastest where the groups share
+	// accounts, since none then waits for another's locks.
 	Workers int
 	// MaxBatch is the most commands that one database transaction takes. Default 2,000.
 	MaxBatch int
@@ -94,7 +94,7 @@ func (l *Ledger) Waiting() int { return int(l.writer.waiting.Load()) }
 
 func (o Options) withDefaults() Options {
 	if o.Workers == 0 {
-		o.Workers = 2
+		o.Workers = 1
 	}
 	if o.MaxBatch == 0 {
 		o.MaxBatch = 2000

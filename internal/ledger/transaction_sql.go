@@ -61,3 +61,28 @@ func orZero[T any](v *T) T {
 	}
 	return *v
 }
+
+const (
+	listTransactionsSQL = `
+SELECT seq FROM transactions
+WHERE ($1::bigint IS NULL OR seq < $1) AND ($2::text IS NULL OR reference = $2) AND ($3::text IS NULL OR kind = $3)
+ORDER BY seq DESC LIMIT $4`
+
+	// Each account gives its newest entries before the cursor from its own index; the newest of all are the page.
+	listPartyTransactionsSQL = `
+SELECT DISTINCT t.seq
+FROM unnest($5::uuid[]) AS party (account)
+CROSS JOIN LATERAL (SELECT account_version_before(party.account, $1::bigint) AS version OFFSET 0) AS upto
+CROSS JOIN LATERAL (
+    (SELECT p.seq FROM postings p JOIN transactions t ON t.seq = p.seq
+     WHERE p.from_account = party.account AND p.from_version <= upto.version
+       AND ($2::text IS NULL OR t.reference = $2) AND ($3::text IS NULL OR t.kind = $3)
+     ORDER BY p.from_version DESC LIMIT $4)
+    UNION ALL
+    (SELECT p.seq FROM postings p JOIN transactions t ON t.seq = p.seq
+     WHERE p.to_account = party.account AND p.to_version <= upto.version
+       AND ($2::text IS NULL OR t.reference = $2) AND ($3::text IS NULL OR t.kind = $3)
+     ORDER BY p.to_version DESC LIMIT $4)
+) AS t
+ORDER BY t.seq DESC LIMIT $4`
+)

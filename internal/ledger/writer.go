@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ballast-compute/ballast/internal/id"
+	"github.com/ballast-compute/ballast/internal/idempotency"
 )
 
 // writer is the queue of the write path and the workers that empty it.
@@ -25,7 +26,7 @@ type writer struct {
 	closed  bool
 	workers sync.WaitGroup
 
-	inFlight inFlight
+	inFlight idempotency.InFlight
 }
 
 // item is one unit that waits for its verdicts.
@@ -47,7 +48,6 @@ const (
 
 func startWriter(pool *pgxpool.Pool, opts Options) *writer {
 	w := &writer{pool: pool, opts: opts, queue: make(chan *item, opts.MaxQueue)}
-	w.inFlight.digests = make(map[uuid.UUID]struct{})
 	for range opts.Workers {
 		w.workers.Add(1)
 		go func() {
@@ -129,7 +129,7 @@ func (w *writer) enqueue(ctx context.Context, u unit) (*item, error) {
 		w.waiting.Add(-n)
 		return nil, ErrOverloaded
 	}
-	if err := w.inFlight.enter(u); err != nil {
+	if err := w.enter(u); err != nil {
 		w.waiting.Add(-n)
 		return nil, err
 	}
@@ -141,7 +141,7 @@ func (w *writer) enqueue(ctx context.Context, u unit) (*item, error) {
 	defer w.mu.RUnlock()
 	if w.closed {
 		w.waiting.Add(-n)
-		w.inFlight.leave(u)
+		w.leave(u)
 		return nil, ErrShuttingDown
 	}
 	w.queue <- it // never blocks: it has room for MaxQueue units, and every unit has a command
@@ -195,7 +195,7 @@ func (w *writer) gather(first *item) []*item {
 			group = append(group, it)
 			commands += len(it.unit)
 		} else {
-			w.inFlight.leave(it.unit)
+			w.leave(it.unit)
 		}
 		if commands >= w.opts.MaxBatch {
 			return group
@@ -209,32 +209,19 @@ func (w *writer) gather(first *item) []*item {
 	return group
 }
 
-// inFlight is the digests whose commands are on their way in this process.
-type inFlight struct {
-	mu      sync.Mutex
-	digests map[uuid.UUID]struct{}
-}
-
-// enter adds a unit's digests, or adds none and returns ErrIdempotencyInProgress.
-func (f *inFlight) enter(u unit) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+// enter claims a unit's digests, or none of them and returns idempotency.ErrInProgress.
+func (w *writer) enter(u unit) error {
 	for i, c := range u {
-		if _, busy := f.digests[c.Digest]; busy {
-			for _, entered := range u[:i] {
-				delete(f.digests, entered.Digest)
-			}
-			return ErrIdempotencyInProgress
+		if err := w.inFlight.Begin(c.Digest); err != nil {
+			w.leave(u[:i])
+			return err
 		}
-		f.digests[c.Digest] = struct{}{}
 	}
 	return nil
 }
 
-func (f *inFlight) leave(u unit) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+func (w *writer) leave(u unit) {
 	for _, c := range u {
-		delete(f.digests, c.Digest)
+		w.inFlight.End(c.Digest)
 	}
 }

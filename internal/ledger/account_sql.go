@@ -1,0 +1,161 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/ballast-compute/ballast/internal/id"
+)
+
+// Querier is a pool, a connection or a transaction.
+type Querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+}
+
+// NewAccount is what an account is opened with. Which owner it needs depends on its kind.
+type NewAccount struct {
+	ID         uuid.UUID
+	Asset      string
+	Kind       AccountKind
+	HolderID   uuid.UUID
+	ProviderID uuid.UUID
+	PledgeID   uuid.UUID
+	ParentID   uuid.UUID
+	Name       string
+	// Metadata is a JSON object, or nil.
+	Metadata []byte
+}
+
+const (
+	insertAccountSQL = `
+INSERT INTO accounts (id, asset, kind, holder_id, provider_id, pledge_id, parent_id, name, metadata, may_go_negative)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $3 IN ('issuance', 'pledge_commitment'))
+RETURNING created_at`
+
+	insertChildSQL = `
+INSERT INTO accounts (id, asset, kind, holder_id, parent_id, may_go_negative)
+SELECT $1, asset, $2, holder_id, id, false FROM accounts WHERE id = $3
+ON CONFLICT (parent_id, kind) WHERE parent_id IS NOT NULL DO NOTHING`
+
+	selectAccountSQL = `
+SELECT a.id, a.asset, a.kind, a.holder_id, a.provider_id, a.pledge_id, a.parent_id, a.name, a.metadata, a.status,
+       a.balance, COALESCE(h.balance, 0), a.version, a.created_at
+FROM accounts a LEFT JOIN accounts h ON h.parent_id = a.id AND h.kind = 'hold'`
+
+	listAccountsSQL = selectAccountSQL + `
+WHERE ($1::uuid IS NULL OR a.holder_id = $1) AND ($2::text IS NULL OR a.asset = $2) AND ($3::text IS NULL OR a.status = $3)
+  AND ($4::uuid IS NULL OR a.provider_id = $4) AND ($5::uuid IS NULL OR a.id < $5)
+  AND ($6::text IS NULL OR a.kind = $6)
+ORDER BY a.id DESC LIMIT $7`
+
+	// An account is closed only with nothing in it, on hold in it or in redemption from it. The children are locked too, so that
+	// nothing arrives there meanwhile.
+	lockFamilySQL = `SELECT id, kind, status, balance FROM accounts WHERE id = $1 OR parent_id = $1 ORDER BY id FOR NO KEY UPDATE`
+	setStatusSQL  = `UPDATE accounts SET status = $2 WHERE id = $1`
+)
+
+// OpenTx opens an account, empty and at version 0. It returns ErrAssetUnknown for an asset that is not defined.
+func OpenTx(ctx context.Context, tx Querier, n NewAccount) (*Account, error) {
+	if n.ID == uuid.Nil {
+		n.ID = id.New()
+	}
+	a := &Account{
+		ID: n.ID, Asset: n.Asset, Kind: n.Kind, HolderID: n.HolderID, ProviderID: n.ProviderID, PledgeID: n.PledgeID,
+		ParentID: n.ParentID, Name: n.Name, Metadata: n.Metadata, Status: AccountOpen,
+	}
+	err := tx.QueryRow(ctx, insertAccountSQL, n.ID, n.Asset, string(n.Kind), orNull(n.HolderID), orNull(n.ProviderID), orNull(n.PledgeID),
+		orNull(n.ParentID), orNull(n.Name), n.Metadata).Scan(&a.CreatedAt)
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) && pgErr.ConstraintName == "accounts_asset_fkey" {
+		return nil, ErrAssetUnknown
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.CreatedAt = a.CreatedAt.UTC()
+	return a, nil
+}
+
+// Child returns the hold or escrow account of a holder's account, and opens it the first time. An empty one that is
+// never used does no harm, so it need not share a transaction with its first posting. It returns ErrAccountNotFound.
+func Child(ctx context.Context, db Querier, account uuid.UUID, kind AccountKind) (uuid.UUID, error) {
+	const find = `SELECT id FROM accounts WHERE parent_id = $1 AND kind = $2`
+	var child uuid.UUID
+	err := db.QueryRow(ctx, find, account, string(kind)).Scan(&child)
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return child, err
+	}
+	if _, err := db.Exec(ctx, insertChildSQL, id.New(), string(kind), account); err != nil {
+		return uuid.Nil, err
+	}
+	err = db.QueryRow(ctx, find, account, string(kind)).Scan(&child)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return uuid.Nil, ErrAccountNotFound
+	}
+	return child, err
+}
+
+// Account returns an account as it is now, or ErrAccountNotFound.
+func (l *Ledger) Account(ctx context.Context, account uuid.UUID) (*Account, error) {
+	return accountBy(ctx, l.pool, account)
+}
+
+func accountBy(ctx context.Context, db Querier, account uuid.UUID) (*Account, error) {
+	rows, err := db.Query(ctx, selectAccountSQL+` WHERE a.id = $1`, account)
+	if err != nil {
+		return nil, err
+	}
+	a, err := pgx.CollectExactlyOneRow(rows, scanAccount)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, ErrAccountNotFound
+	}
+	return a, err
+}
+
+// AccountFilter narrows a list; a zero field does not.
+type AccountFilter struct {
+	HolderID   uuid.UUID
+	ProviderID uuid.UUID
+	Asset      string
+	Status     AccountStatus
+	Kind       AccountKind
+	// Before is the id of the last account of the page before.
+	Before uuid.UUID
+	Limit  int
+}
+
+// Accounts returns up to Limit accounts, newest first.
+func (l *Ledger) Accounts(ctx context.Context, f AccountFilter) ([]*Account, error) {
+	rows, err := l.pool.Query(ctx, listAccountsSQL, orNull(f.HolderID), orNull(f.Asset), orNull(string(f.Status)),
+		orNull(f.ProviderID), orNull(f.Before), orNull(string(f.Kind)), f.Limit)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanAccount)
+}
+
+func scanAccount(row pgx.CollectableRow) (*Account, error) {
+	a := &Account{}
+	var holder, provider, pledge, parent *uuid.UUID
+	var name *string
+	err := row.Scan(&a.ID, &a.Asset, &a.Kind, &holder, &provider, &pledge, &parent, &name, &a.Metadata, &a.Status,
+		&a.Balance, &a.Held, &a.Version, &a.CreatedAt)
+	a.HolderID, a.ProviderID, a.PledgeID = orZero(holder), orZero(provider), orZero(pledge)
+	a.ParentID, a.Name, a.CreatedAt = orZero(parent), orZero(name), a.CreatedAt.UTC()
+	return a, err
+}
+
+// orNull returns nil, which is NULL, for the zero value.
+func orNull[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}
