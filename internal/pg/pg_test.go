@@ -340,3 +340,38 @@ func TestUnknownOutcome(t *testing.T) {
 		}
 	}
 }
+
+// lossy answers every COMMIT with err, after doing it.
+type lossy struct {
+	*pgxpool.Pool
+	err error
+}
+
+type lossyTx struct {
+	pgx.Tx
+	err error
+}
+
+func (l lossy) BeginTx(ctx context.Context, opts pgx.TxOptions) (pgx.Tx, error) {
+	tx, err := l.Pool.BeginTx(ctx, opts)
+	return lossyTx{tx, l.err}, err
+}
+
+func (l lossyTx) Commit(ctx context.Context) error {
+	return errors.Join(l.Tx.Commit(ctx), l.err)
+}
+
+// A session that the server ends for a serialization conflict may have committed before.
+func TestInTxNeverRepeatsWhatMayHaveCommitted(t *testing.T) {
+	t.Parallel()
+	d := emptyDatabase(t)
+	db := lossy{d.Pool, &pgconn.PgError{SeverityUnlocalized: "FATAL", Code: "40001"}}
+	calls := 0
+	err := pg.InTx(t.Context(), db, pgx.TxOptions{}, func(pgx.Tx) error {
+		calls++
+		return nil
+	})
+	if calls != 1 || !pg.IsAmbiguous(err) || pg.IsRetryable(err) {
+		t.Errorf("%d calls, %v; want one, and an ambiguous error", calls, err)
+	}
+}

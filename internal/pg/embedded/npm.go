@@ -3,8 +3,6 @@
 package embedded
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -108,24 +106,29 @@ func install(ctx context.Context, pkg, home string, log *slog.Logger) error {
 	return nil
 }
 
-// runNPM runs no script of the package: the one it has only makes the symbolic links.
+// runNPM runs no script of the package: the one it has only makes the symbolic links. npm's own cache goes into the
+// staging directory too, since the home of the user may be closed to it.
 func runNPM(ctx context.Context, pkg, staging string, log *slog.Logger) error {
-	cmd := exec.CommandContext(ctx, "npm", "install", "--prefix", staging, "--no-save", "--no-audit", "--no-fund",
-		"--ignore-scripts", "--no-package-lock", "--no-update-notifier", pkg+"@"+npmVersion)
+	cmd := exec.CommandContext(ctx, "npm", "install", "--prefix", staging, "--cache", filepath.Join(staging, ".npm"),
+		"--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock", "--no-update-notifier", pkg+"@"+npmVersion)
 	cmd.Dir = staging
 	out, err := cmd.CombinedOutput()
-	lines := bufio.NewScanner(bytes.NewReader(out))
-	var last string
-	for lines.Scan() {
-		if line := strings.TrimSpace(lines.Text()); line != "" && !strings.HasPrefix(line, "npm warn") {
-			log.InfoContext(ctx, "npm: "+line)
-			last = line
-		}
-	}
+	log.DebugContext(ctx, "npm ended", "output", string(out))
 	if err != nil {
-		return fmt.Errorf("%w: %s", err, last)
+		return fmt.Errorf("%w: %s", err, firstErrors(string(out)))
 	}
 	return nil
+}
+
+// firstErrors picks the lines that say what went wrong from npm's many.
+func firstErrors(output string) string {
+	var picked []string
+	for line := range strings.Lines(output) {
+		if reason, ok := strings.CutPrefix(strings.TrimSpace(line), "npm error "); ok && len(picked) < 4 {
+			picked = append(picked, reason)
+		}
+	}
+	return strings.Join(picked, "; ")
 }
 
 // reportProgress logs how much has arrived until the returned function is called.
