@@ -109,6 +109,27 @@ func TestDivideUpRoundsAgainstTheOneWhoAsks(t *testing.T) {
 	})
 }
 
+func TestDivideDownNeverPaysMoreThanTheWorth(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		amount := rapid.Int64Range(0, 1<<50).Draw(t, "amount")
+		divisor := decimal.New(rapid.Int64Range(1, 3_000_000).Draw(t, "divisor"), -6)
+		got, err := money.DivideDown(amount, divisor)
+		if err != nil {
+			if !errors.Is(err, money.ErrRange) {
+				t.Fatal(err)
+			}
+			return
+		}
+		worth := new(big.Rat).Mul(new(big.Rat).SetInt64(got), divisor.Rat())
+		more := new(big.Rat).Mul(new(big.Rat).SetInt64(got+1), divisor.Rat())
+		want := new(big.Rat).SetInt64(amount)
+		if worth.Cmp(want) > 0 || more.Cmp(want) <= 0 {
+			t.Fatalf("%d / %s = %d is not the most that it covers", amount, divisor, got)
+		}
+	})
+}
+
 func TestRatesAreRefusedBeforeTheyCostMemory(t *testing.T) {
 	t.Parallel()
 	for _, s := range []string{"", "1E1000000000", "-0.1", "0.1234567890123456789012345678901234", "+1", "1e-3"} {
@@ -120,9 +141,15 @@ func TestRatesAreRefusedBeforeTheyCostMemory(t *testing.T) {
 		if _, err := money.DivideUp(1, divisor); !errors.Is(err, money.ErrRate) {
 			t.Errorf("DivideUp by %s = %v", divisor, err)
 		}
+		if _, err := money.DivideDown(1, divisor); !errors.Is(err, money.ErrRate) {
+			t.Errorf("DivideDown by %s = %v", divisor, err)
+		}
 	}
 	if _, err := money.DivideUp(math.MaxInt64, decimal.New(1, -6)); !errors.Is(err, money.ErrRange) {
 		t.Error("a result past a bigint was not refused")
+	}
+	if _, err := money.DivideDown(math.MaxInt64, decimal.New(1, -6)); !errors.Is(err, money.ErrRange) {
+		t.Error("a quotient past a bigint was not refused")
 	}
 	if _, err := money.MultiplyDown(math.MaxInt64, decimal.NewFromInt(2)); !errors.Is(err, money.ErrRange) {
 		t.Error("a product past a bigint was not refused")

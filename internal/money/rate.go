@@ -42,6 +42,16 @@ func DivideUp(amount int64, divisor decimal.Decimal) (int64, error) {
 	return toMinor(quotient)
 }
 
+// DivideDown returns amount / divisor rounded down to a whole minor unit: what is paid out is never more than its worth.
+// Both are at the same scale; the divisor must be positive. It returns ErrRange when the result exceeds a bigint.
+func DivideDown(amount int64, divisor decimal.Decimal) (int64, error) {
+	if divisor.Sign() <= 0 {
+		return 0, ErrRate
+	}
+	quotient, _ := decimal.NewFromInt(amount).QuoRem(divisor, 0)
+	return toMinor(quotient)
+}
+
 // MultiplyDown returns amount * factor rounded down to a whole minor unit. It returns ErrRange past a bigint.
 func MultiplyDown(amount int64, factor decimal.Decimal) (int64, error) {
 	return toMinor(decimal.NewFromInt(amount).Mul(factor).Floor())
