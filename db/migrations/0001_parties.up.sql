@@ -21,6 +21,15 @@ $$;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO ballast_app;
 
+-- The API refuses to start on a schema that it does not know, so it may read which one this is.
+DO $$
+BEGIN
+    IF to_regclass('schema_migrations') IS NOT NULL THEN
+        GRANT SELECT ON schema_migrations TO ballast_app;
+    END IF;
+END
+$$;
+
 CREATE TABLE holders (
     id           uuid PRIMARY KEY,
     name         text NOT NULL CHECK (char_length(name) BETWEEN 1 AND 200),
