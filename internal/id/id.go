@@ -34,6 +34,8 @@ var ErrMalformed = errors.New("malformed id")
 const (
 	alphabet   = "0123456789abcdefghjkmnpqrstvwxyz"
 	suffixLen  = 26
+	noSuffix   = "00000000000000000000000000"
+	maxLen     = len(Epoch) + 1 + suffixLen // no prefix is longer
 	byteLen    = 16
 	bitsPerSym = 5
 )
@@ -49,11 +51,17 @@ func New() uuid.UUID {
 
 // Format returns the TypeID of u, for example acct_01jd3v9k2h…: the prefix, '_' and 26 symbols.
 func Format(p Prefix, u uuid.UUID) string {
-	out := make([]byte, len(p)+1+suffixLen)
-	copy(out, p)
-	out[len(p)] = '_'
-	encode(out[len(p)+1:], u)
-	return string(out)
+	var room [maxLen]byte
+	return string(Append(room[:0], p, u))
+}
+
+// Append is Format into a buffer.
+func Append(dst []byte, p Prefix, u uuid.UUID) []byte {
+	dst = append(append(dst, p...), '_')
+	start := len(dst)
+	dst = append(dst, noSuffix...)
+	encode(dst[start:], u)
+	return dst
 }
 
 // Parse returns the UUID of s, which must be a TypeID with prefix p in its one canonical (lower-case) form.

@@ -57,8 +57,8 @@ func New(status int, code, detail string, errors ...FieldError) Problem {
 	return Problem{Status: status, Code: code, Detail: detail, Errors: errors}
 }
 
-// complete returns p with every member that follows from its code, its status and the request.
-func (p Problem) complete(w http.ResponseWriter, r *http.Request) Problem {
+// Filled returns p with the members that follow from its code and its status alone, as it stands within another answer.
+func (p Problem) Filled() Problem {
 	if p.Status < 400 || p.Status > 599 {
 		p.Status = http.StatusInternalServerError
 	}
@@ -74,6 +74,12 @@ func (p Problem) complete(w http.ResponseWriter, r *http.Request) Problem {
 	if p.Detail == "" {
 		p.Detail = p.Title + "."
 	}
+	return p
+}
+
+// complete returns p with every member that follows from its code, its status and the request.
+func (p Problem) complete(w http.ResponseWriter, r *http.Request) Problem {
+	p = p.Filled()
 	if p.Instance == "" {
 		p.Instance = instanceOf(r)
 	}
