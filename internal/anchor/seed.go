@@ -1,0 +1,71 @@
+package anchor
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ballast-compute/ballast/internal/id"
+	"github.com/ballast-compute/ballast/internal/money"
+	"github.com/ballast-compute/ballast/internal/pg"
+)
+
+// Seed puts the GPU classes, the assets of their hours and the first epoch into a database that has none. What is there stays
+// as it is, so it may be run after every migration; by the owner of the schema, since the run-time role may not.
+func Seed(ctx context.Context, db pg.Beginner) error {
+	return pg.InTx(ctx, db, pgx.TxOptions{}, func(tx pgx.Tx) error { return SeedTx(ctx, tx) })
+}
+
+// SeedTx is Seed in the caller's transaction.
+func SeedTx(ctx context.Context, tx pgx.Tx) error {
+	if err := seedClasses(ctx, tx); err != nil {
+		return fmt.Errorf("anchor: seed GPU classes: %w", err)
+	}
+	if err := seedFirstEpoch(ctx, tx); err != nil {
+		return fmt.Errorf("anchor: seed the first epoch: %w", err)
+	}
+	return nil
+}
+
+func seedClasses(ctx context.Context, tx pgx.Tx) error {
+	classes, err := embeddedClasses()
+	if err != nil {
+		return err
+	}
+	b := &pgx.Batch{}
+	for _, c := range classes {
+		b.Queue(insertAssetSQL, money.GPUHours(c.GPUClass), money.MaxScale)
+		b.Queue(insertClassSQL, c.GPUClass, c.vendor, c.MemoryGB, c.BandwidthTBs, c.BF16TFLOPS, c.interconnect, c.source)
+	}
+	return tx.SendBatch(ctx, b).Close()
+}
+
+// seedFirstEpoch leaves a database alone that has an epoch. Of two that seed at once, the second waits for the first at the classes.
+func seedFirstEpoch(ctx context.Context, tx pgx.Tx) error {
+	var published bool
+	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM epochs)`).Scan(&published); err != nil || published {
+		return err
+	}
+	in, err := FirstInputs()
+	if err != nil {
+		return err
+	}
+	factors, err := Compute(in)
+	if err != nil {
+		return err
+	}
+	canonical, err := in.Canonical()
+	if err != nil {
+		return err
+	}
+	hash := sha256.Sum256(canonical)
+	epoch := id.New()
+	b := &pgx.Batch{}
+	b.Queue(insertFirstEpochSQL, epoch, in.ReferenceClass, Method, canonical, hash[:])
+	for _, f := range factors {
+		b.Queue(insertFactorSQL, epoch, f.GPUClass, f.K, f.Quality, f.PriceRatio, f.PriceUSD)
+	}
+	return tx.SendBatch(ctx, b).Close()
+}
