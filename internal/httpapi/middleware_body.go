@@ -1,0 +1,70 @@
+package httpapi
+
+import (
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/ballast-compute/ballast/internal/problem"
+	"github.com/ballast-compute/ballast/internal/strictjson"
+)
+
+// defaultBodyBytes is far above the largest single request that the contract allows: metadata of 4 KiB is its
+// largest part.
+const defaultBodyBytes = 64 << 10
+
+func hasBody(method string) bool {
+	return method == http.MethodPost || method == http.MethodPut || method == http.MethodPatch
+}
+
+// checkMediaType answers 415 unless the body is JSON in UTF-8, uncompressed. A request without a body needs no type.
+func checkMediaType(w http.ResponseWriter, r *http.Request, _ *exchange) bool {
+	if r.ContentLength == 0 || isJSON(r.Header["Content-Type"]) && isPlainEncoding(r.Header["Content-Encoding"]) {
+		return true
+	}
+	w.Header().Set("Accept-Post", "application/json")
+	problem.Write(w, r, problem.New(http.StatusUnsupportedMediaType, "unsupported_media_type", "The body must be application/json."))
+	return false
+}
+
+func isJSON(contentType []string) bool {
+	if len(contentType) != 1 {
+		return false
+	}
+	if contentType[0] == "application/json" {
+		return true
+	}
+	mediaType, params, err := mime.ParseMediaType(contentType[0])
+	if err != nil || mediaType != "application/json" {
+		return false
+	}
+	charset, given := params["charset"]
+	return !given || strings.EqualFold(charset, "utf-8")
+}
+
+func isPlainEncoding(encoding []string) bool {
+	return len(encoding) == 0 || len(encoding) == 1 && strings.EqualFold(encoding[0], "identity")
+}
+
+// limitBody answers 413 to a body that says it is too large, and cuts off one that turns out to be.
+func limitBody(maxBytes int64) guard {
+	return func(w http.ResponseWriter, r *http.Request, x *exchange) bool {
+		if r.ContentLength > maxBytes {
+			w.Header().Set("Connection", "close") // Instead of reading what will be thrown away.
+			problem.Write(w, r, problem.New(http.StatusRequestEntityTooLarge, "payload_too_large",
+				"The body is larger than this call accepts."))
+			return false
+		}
+		r.Body = http.MaxBytesReader(x.ResponseWriter, r.Body, maxBytes)
+		return true
+	}
+}
+
+// decode reads the request's body into the struct that into points to. Its errors are *strictjson.Error.
+func decode(r *http.Request, into any) error {
+	limit := int64(defaultBodyBytes)
+	if x := exchangeOf(r.Context()); x != nil && x.endpoint != nil {
+		limit = x.endpoint.maxBodyBytes
+	}
+	return strictjson.Decode(r.Body, limit, into)
+}
