@@ -47,7 +47,7 @@ func (h contextHandler) WithGroup(name string) slog.Handler {
 }
 
 func (x *exchange) ids() []slog.Attr {
-	attrs := append(make([]slog.Attr, 0, 4), slog.String("request_id", x.requestID))
+	attrs := append(make([]slog.Attr, 0, 4), slog.String("request_id", x.requestID[0]))
 	if x.principal.KeyID != uuid.Nil {
 		attrs = append(attrs, slog.String("key_id", id.Format(id.Key, x.principal.KeyID)))
 	}
@@ -64,7 +64,13 @@ func (t *transport) logAccess(x *exchange, r *http.Request, took time.Duration) 
 	if x.endpoint != nil && x.endpoint.probe {
 		level = slog.LevelDebug
 	}
-	t.Logger.LogAttrs(r.Context(), level, "request",
+	handler := t.Logger.Handler()
+	if !handler.Enabled(r.Context(), level) {
+		return
+	}
+	record := slog.NewRecord(x.started.Add(took), level, "request", 0) // Without looking for the caller, which is always this.
+	record.AddAttrs(
 		slog.String("method", methodLabel(r.Method)), slog.String("route", x.route()), slog.Int("status", x.status),
 		slog.Int64("duration_us", took.Microseconds()), slog.Int64("bytes", x.written))
+	_ = handler.Handle(r.Context(), record) // There is nowhere left to say that a log cannot be written.
 }

@@ -15,9 +15,9 @@ import (
 func (t *transport) edge(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{
-			ResponseWriter: w, started: time.Now(), requestID: requestIDFrom(r.Header), trace: traceContextFrom(r.Header),
+			ResponseWriter: w, started: time.Now(), requestID: [1]string{requestIDFrom(r.Header)}, trace: traceContextFrom(r.Header),
 		}
-		setSafeHeaders(w.Header(), x.requestID)
+		setSafeHeaders(w.Header(), x.requestID[:])
 		if t.Health.Draining() {
 			w.Header().Set("Connection", "close") // Lets clients with open connections move to another process.
 		}

@@ -17,7 +17,7 @@ import (
 type exchange struct {
 	http.ResponseWriter
 	started   time.Time
-	requestID string
+	requestID [1]string // An array, so that the header's value needs no allocation of its own.
 	trace     traceContext
 	// span is nil where the request is not traced.
 	span trace.Span

@@ -44,8 +44,8 @@ var (
 // setSafeHeaders forbids browsers to guess, frame, cache or execute anything that the API answers. Browsers heed
 // Strict-Transport-Security over TLS only, so it harms nobody who runs without. A handler that serves a page
 // replaces what it needs to.
-func setSafeHeaders(h http.Header, requestID string) {
-	h[problem.RequestIDHeader] = []string{requestID}
+func setSafeHeaders(h http.Header, requestID []string) {
+	h[problem.RequestIDHeader] = requestID
 	h["X-Content-Type-Options"] = nosniff
 	h["Cache-Control"] = noStore
 	h["Referrer-Policy"] = noReferrer

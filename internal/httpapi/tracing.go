@@ -74,7 +74,7 @@ func (x *exchange) endSpan() {
 	if x.span == nil {
 		return
 	}
-	x.span.SetAttributes(attribute.Int("http.response.status_code", x.status), attribute.String("ballast.request_id", x.requestID))
+	x.span.SetAttributes(attribute.Int("http.response.status_code", x.status), attribute.String("ballast.request_id", x.requestID[0]))
 	if x.status >= http.StatusInternalServerError {
 		x.span.SetStatus(codes.Error, "")
 	}
