@@ -1,0 +1,52 @@
+// Package redeem turns tokens into a provider's cloud credits.
+//
+// A redemption puts an amount into escrow and earmarks the hours behind it. It then waits until the provider says that it
+// has given credits, which burns the tokens and counts the hours as delivered, or until it fails, which puts both back.
+// Every step is one transaction of the books, and the provider is never called from within one. So far there is one way
+// to reach a provider: it polls ([TransportPull]).
+package redeem
+
+import (
+	"errors"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ballast-compute/ballast/internal/ledger"
+)
+
+// The ways in which a redemption is refused, besides those of the ledger. Nothing has changed when one is returned.
+var (
+	// ErrNotFound means that there is no such redemption, or none that the caller may see.
+	ErrNotFound = errors.New("no such redemption")
+	// ErrNoCapacity means that the provider has too few hours of the class that back tokens, that there is no such provider
+	// or class, or that the hours are strewn over more than 200 pledges.
+	ErrNoCapacity = errors.New("provider has too few hours of the class that back tokens")
+	// ErrConflict means that the redemption is in a state, most often at its end, in which this cannot be done.
+	ErrConflict = errors.New("redemption is in a state in which this cannot be done")
+	// ErrGrantUsed means that the provider named a grant of credits that another of its redemptions was issued with.
+	ErrGrantUsed = errors.New("grant belongs to another redemption")
+)
+
+// InvalidError is a request that could never be accepted, whatever the books hold.
+type InvalidError struct {
+	// Field is the name of the value in the wire contract.
+	Field string
+	// Code is stable and snake_case.
+	Code string
+	// Detail is a sentence for people that does not repeat the value.
+	Detail string
+}
+
+// Error returns the field and the code.
+func (e *InvalidError) Error() string { return "invalid " + e.Field + ": " + e.Code }
+
+// Redemptions has all redemptions of one database. It may be used from many goroutines.
+type Redemptions struct {
+	pool  *pgxpool.Pool
+	books *ledger.Ledger
+}
+
+// New returns the redemptions in the database of reads, which books must write to.
+func New(reads *pgxpool.Pool, books *ledger.Ledger) *Redemptions {
+	return &Redemptions{pool: reads, books: books}
+}

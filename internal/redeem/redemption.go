@@ -1,0 +1,89 @@
+package redeem
+
+import (
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"github.com/shopspring/decimal"
+)
+
+// Redemption is tokens on their way to become a provider's credits.
+type Redemption struct {
+	ID uuid.UUID
+	// AccountID is where the tokens came from, HolderID whose it is, and EscrowAccount where they wait.
+	AccountID, HolderID, EscrowAccount uuid.UUID
+	ProviderID                         uuid.UUID
+	GPUClass                           string
+	// Amount is in millionths of SCH. Hours is what it is worth: Amount / K rounded down, in millionths of an hour.
+	Amount, Hours int64
+	// K is the SCH per hour of the class in the epoch that was in force when it was requested.
+	K         decimal.Decimal
+	EpochID   uuid.UUID
+	Transport Transport
+	// RecipientAccount is the holder's account at the provider, or empty.
+	RecipientAccount string
+	Status           Status
+	// ProviderGrantID is the provider's id of the credits, once it is issued.
+	ProviderGrantID string
+	// Reason is why the provider rejected it, if it did.
+	Reason string
+	// Metadata is a JSON object, or nil.
+	Metadata []byte
+	// Timeline has every step, oldest first.
+	Timeline []Event
+	// RequestedBy and SettledBy are the transactions that put the amount into escrow and took it out.
+	RequestedBy, SettledBy uuid.UUID
+	CreatedAt              time.Time
+}
+
+// Event is one step of a redemption.
+type Event struct {
+	Status Status
+	At     time.Time
+	// Actor is the principal who asked for it.
+	Actor uuid.UUID
+	// Detail says more, for people; or it is empty.
+	Detail string
+}
+
+// asOf brings r back to what it was after its first steps, so that a repeated request has its first answer.
+func (r *Redemption) asOf(steps int) {
+	if steps >= len(r.Timeline) {
+		return
+	}
+	r.Timeline = slices.Clip(r.Timeline[:steps])
+	r.Status = r.Timeline[steps-1].Status
+	if r.Status != Issued && r.Status != Acknowledged {
+		r.ProviderGrantID = ""
+		if r.Status != Refunded {
+			r.SettledBy = uuid.Nil
+		}
+	}
+	if !slices.ContainsFunc(r.Timeline, func(e Event) bool { return e.Status == Rejected }) {
+		r.Reason = ""
+	}
+}
+
+// The longest texts that are kept, in characters.
+const (
+	maxExternalID = 200
+	maxReason     = 500
+)
+
+// checkText refuses what could not be kept as it is: too much, control characters, or what is not UTF-8.
+func checkText(field, text string, maxRunes int) error {
+	switch n := utf8.RuneCountInString(text); {
+	case n == 0:
+		return &InvalidError{Field: field, Code: "required", Detail: "The text is empty."}
+	case n > maxRunes:
+		return &InvalidError{Field: field, Code: "too_long", Detail: "The text is too long."}
+	}
+	for _, r := range text {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || r == utf8.RuneError {
+			return &InvalidError{Field: field, Code: "control_character", Detail: "The text holds a control character."}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,172 @@
+package redeem
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ballast-compute/ballast/internal/anchor"
+	"github.com/ballast-compute/ballast/internal/id"
+	"github.com/ballast-compute/ballast/internal/ledger"
+	"github.com/ballast-compute/ballast/internal/money"
+)
+
+// NewRedemption asks for tokens to be redeemed.
+type NewRedemption struct {
+	ledger.Call
+	// Owner is the holder to whom the account must belong. Nobody else may redeem from it.
+	Owner     uuid.UUID
+	AccountID uuid.UUID
+	// Amount is in SCH.
+	Amount     money.Quantity
+	ProviderID uuid.UUID
+	GPUClass   string
+	// RecipientAccount is the holder's account at the provider, up to 200 characters, or empty.
+	RecipientAccount string
+	// Metadata is a JSON object, or nil.
+	Metadata []byte
+}
+
+// Request puts an amount into escrow and earmarks the hours that it is worth, of the provider's pledges that expire first. It
+// returns the redemption as the request left it, which is dispatched, and whether this repeats the answer to an earlier call.
+//
+// Its errors are ErrNoCapacity, *[InvalidError], anchor.ErrNoEpoch, and of the ledger: ErrAccountNotFound (also for another's account),
+// ErrAccountKind, ErrAssetMismatch, ErrAccountFrozen, ErrAccountClosed, ErrInsufficientFunds, ErrAmountOutOfRange (also for
+// less than a millionth of an hour), or one of the write path's.
+func (r *Redemptions) Request(ctx context.Context, n NewRedemption) (*Redemption, bool, error) {
+	if n.RecipientAccount != "" {
+		if err := checkText("recipient.provider_account", n.RecipientAccount, maxExternalID); err != nil {
+			return nil, false, err
+		}
+	}
+	account, err := r.books.Account(ctx, n.AccountID)
+	if err == nil {
+		err = n.mayRedeem(account)
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	escrow, err := ledger.Child(ctx, r.pool, n.AccountID, ledger.AccountEscrow)
+	if err != nil {
+		return nil, false, err
+	}
+	v, err := r.submitRequest(ctx, &n, escrow)
+	if err != nil {
+		return nil, false, err
+	}
+	return r.answer(ctx, v)
+}
+
+func (n *NewRedemption) mayRedeem(from *ledger.Account) error {
+	switch {
+	case from.HolderID == uuid.Nil || from.HolderID != n.Owner:
+		return ledger.ErrAccountNotFound
+	case from.Kind != ledger.AccountHolder:
+		return ledger.ErrAccountKind
+	case from.Asset != money.SCH:
+		return ledger.ErrAssetMismatch
+	}
+	return nil
+}
+
+// submitRequest locks first no more pledges than had the hours, and, where others took those meanwhile, all that have any. The
+// command is submitted even if there seem to be none: it may have been accepted before.
+func (r *Redemptions) submitRequest(ctx context.Context, n *NewRedemption, escrow uuid.UUID) (ledger.Verdict, error) {
+	for again := false; ; again = true {
+		rate, candidates, err := r.capacity(ctx, n)
+		if err != nil {
+			return ledger.Verdict{}, err
+		}
+		all := true
+		if !again {
+			candidates, all = n.enough(rate, candidates)
+		}
+		step := &requestStep{ask: n, id: id.New(), escrow: escrow, candidates: candidates}
+		v := r.books.Submit(ctx, &ledger.Command{
+			Kind: ledger.KindRedemptionRequest, Call: n.Call, Owner: n.Owner, Subject: step.id,
+			Moves: []ledger.Move{{From: n.AccountID, To: escrow, Amount: n.Amount}}, Step: step,
+		})[0]
+		if all || !errors.Is(v.Err, ErrNoCapacity) {
+			return v, nil
+		}
+	}
+}
+
+// enough returns as many candidates as the amount seems to need, and whether that is all of them.
+func (n *NewRedemption) enough(read anchor.RateRead, candidates []candidate) ([]candidate, bool) {
+	rate, err := read.At(time.Now())
+	if err != nil {
+		return candidates, true
+	}
+	amount, err := n.Amount.Minor(money.Scale(money.SCH))
+	if err != nil {
+		return candidates, true
+	}
+	hours, err := worth(amount, rate.K)
+	if err != nil {
+		return candidates, true
+	}
+	return enough(candidates, hours)
+}
+
+// requestStep earmarks the hours of a new redemption.
+type requestStep struct {
+	ask        *NewRedemption
+	id, escrow uuid.UUID
+	candidates []candidate
+
+	read  anchor.RateRead
+	rate  anchor.Rate
+	hours int64
+	lines []line
+}
+
+// Lock returns the accounts of the candidates. A pledge's status need not be locked: what ends a pledge empties its backing.
+func (s *requestStep) Lock() []uuid.UUID {
+	accounts := make([]uuid.UUID, 0, 2*len(s.candidates))
+	for _, c := range s.candidates {
+		accounts = append(accounts, c.backing, c.earmarked)
+	}
+	return accounts
+}
+
+func (s *requestStep) Read(b *pgx.Batch) { s.read.Queue(b, s.ask.GPUClass) }
+
+func (s *requestStep) Decide(b *ledger.Book) (d ledger.Decision, err error) {
+	amount, err := s.ask.Amount.Minor(money.Scale(money.SCH))
+	if err != nil {
+		return d, err
+	}
+	if s.rate, err = s.read.At(b.At()); errors.Is(err, anchor.ErrNoFactor) {
+		return d, ErrNoCapacity
+	} else if err != nil {
+		return d, err
+	}
+	if s.hours, err = worth(amount, s.rate.K); err != nil {
+		return d, err
+	}
+	if s.lines, err = allocate(b, s.candidates, s.hours); err != nil {
+		return d, err
+	}
+	for _, l := range s.lines {
+		d.Moves = append(d.Moves, l.move())
+	}
+	d.Epoch = s.rate.Epoch
+	d.Details, err = json.Marshal(details{
+		Steps: len(requestSteps), GPUClass: s.ask.GPUClass, Hours: money.Format(s.hours, money.MaxScale), K: s.rate.K.String(),
+	})
+	return d, err
+}
+
+// requestSteps is what a redemption goes through at once when the provider polls.
+var requestSteps = []Event{
+	{Status: Requested},
+	{Status: Reserved},
+	{Status: Dispatched, Detail: "The provider polls for it."},
+}
+
+func (s *requestStep) Write(b *pgx.Batch, t *ledger.Transaction) { queueInsert(b, s, t) }

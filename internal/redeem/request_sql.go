@@ -1,0 +1,47 @@
+package redeem
+
+import (
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ballast-compute/ballast/internal/ledger"
+)
+
+// One statement writes a redemption, its lines and its first steps, so that the guards of each see the others.
+const insertRedemptionSQL = `
+WITH redemption AS (
+    INSERT INTO redemptions (id, account_id, holder_id, escrow_account, provider_id, gpu_class, amount, hours, k, epoch_id, transport,
+                             recipient_account, status, metadata, requested_by, created_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+), lines AS (
+    INSERT INTO redemption_lines (redemption_id, pledge_id, hours) SELECT $1, l.* FROM unnest($17::uuid[], $18::bigint[]) AS l
+)
+INSERT INTO redemption_events (redemption_id, n, status, at, actor, detail)
+SELECT $1, e.n, e.status, $16, $19, NULLIF(e.detail, '') FROM unnest($20::text[], $21::text[]) WITH ORDINALITY AS e (status, detail, n)`
+
+func queueInsert(b *pgx.Batch, s *requestStep, t *ledger.Transaction) {
+	b.Queue(insertRedemptionSQL, insertArgs(s, t)...)
+}
+
+func insertArgs(s *requestStep, t *ledger.Transaction) []any {
+	pledges := make([]uuid.UUID, len(s.lines))
+	hours := make([]int64, len(s.lines))
+	for i, l := range s.lines {
+		pledges[i], hours[i] = l.pledge, l.hours
+	}
+	statuses, details := columns(requestSteps)
+	n := s.ask
+	return []any{
+		s.id, n.AccountID, n.Owner, s.escrow, n.ProviderID, n.GPUClass, t.Postings[0].Amount, s.hours, s.rate.K, s.rate.Epoch,
+		string(TransportPull), orNull(n.RecipientAccount), statuses[len(statuses)-1], n.Metadata, t.ID, t.CreatedAt,
+		pledges, hours, t.Caller, statuses, details,
+	}
+}
+
+// columns returns the statuses and the details of steps.
+func columns(steps []Event) (statuses, details []string) {
+	for _, s := range steps {
+		statuses, details = append(statuses, string(s.Status)), append(details, s.Detail)
+	}
+	return statuses, details
+}

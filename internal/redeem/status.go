@@ -1,0 +1,49 @@
+package redeem
+
+import "slices"
+
+// Status says how far a redemption has come.
+type Status string
+
+// The statuses of a redemption. It begins requested, and ends acknowledged or refunded.
+const (
+	// Requested: the tokens are in escrow.
+	Requested Status = "requested"
+	// Reserved: the hours are earmarked.
+	Reserved Status = "reserved"
+	// Dispatched: the provider is asked.
+	Dispatched Status = "dispatched"
+	// Issued: the provider has given credits, and the tokens are burned.
+	Issued Status = "issued"
+	// Acknowledged: the holder has the credits.
+	Acknowledged Status = "acknowledged"
+	// Rejected, Cancelled and Expired say why there are no credits: the provider, the holder or the time. A refund follows.
+	Rejected  Status = "rejected"
+	Cancelled Status = "cancelled"
+	Expired   Status = "expired"
+	// Refunded: the tokens are back, and the hours back tokens again.
+	Refunded Status = "refunded"
+	// Unknown: the provider was asked and did not answer. Only what it says then ends this.
+	Unknown Status = "unknown"
+)
+
+// transitions is the one table of what a status may become. The database has it too, as redemption_transitions.
+var transitions = map[Status][]Status{
+	Requested:  {Reserved, Cancelled, Expired},
+	Reserved:   {Dispatched, Cancelled, Expired},
+	Dispatched: {Issued, Rejected, Cancelled, Expired, Unknown},
+	Unknown:    {Issued, Refunded},
+	Issued:     {Acknowledged},
+	Rejected:   {Refunded},
+	Cancelled:  {Refunded},
+	Expired:    {Refunded},
+}
+
+// MayBecome tells whether next may follow on s.
+func (s Status) MayBecome(next Status) bool { return slices.Contains(transitions[s], next) }
+
+// Transport is how a provider gets to know of its redemptions.
+type Transport string
+
+// TransportPull means that the provider polls for them.
+const TransportPull Transport = "pull"
