@@ -21,7 +21,7 @@ const (
 	auditTimeout = 30 * time.Minute
 )
 
-// Audit is what CheckJournal found in one snapshot.
+// Audit is what was found in one snapshot.
 type Audit struct {
 	// Checks name the snapshot in their details.
 	Checks []Check
@@ -35,6 +35,7 @@ type Audit struct {
 type Auditor struct {
 	pool   *pgxpool.Pool
 	logger *slog.Logger
+	checks []CheckFunc
 
 	mu sync.Mutex
 	// last is nil until an audit has ended well.
@@ -45,9 +46,13 @@ type Auditor struct {
 	running chan struct{}
 }
 
-// NewAuditor returns an auditor of the journal that pool reaches, which has not read anything yet.
-func NewAuditor(pool *pgxpool.Pool, logger *slog.Logger) *Auditor {
-	return &Auditor{pool: pool, logger: logger}
+// CheckFunc recomputes invariants, as CheckJournal does.
+type CheckFunc func(ctx context.Context, db Querier) ([]Check, error)
+
+// NewAuditor returns an auditor of the journal that pool reaches, which has not read anything yet. It makes the checks of
+// CheckJournal, and others that are as dear.
+func NewAuditor(pool *pgxpool.Pool, logger *slog.Logger, others ...CheckFunc) *Auditor {
+	return &Auditor{pool: pool, logger: logger, checks: append([]CheckFunc{CheckJournal}, others...)}
 }
 
 // Findings returns the newest findings that there are within patience. It begins an audit if the last one is old enough, and
@@ -96,6 +101,19 @@ func (a *Auditor) run(ctx context.Context) {
 	a.running = nil
 }
 
+// RunChecks makes several checks, one after another.
+func RunChecks(ctx context.Context, db Querier, checks ...CheckFunc) ([]Check, error) {
+	var all []Check
+	for _, check := range checks {
+		found, err := check(ctx, db)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}
+
 func (a *Auditor) audit(ctx context.Context) (*Audit, error) {
 	var found *Audit
 	err := pg.InTx(ctx, a.pool, Snapshot, func(tx pgx.Tx) (err error) {
@@ -104,7 +122,7 @@ func (a *Auditor) audit(ctx context.Context) (*Audit, error) {
 		if err := tx.QueryRow(ctx, read).Scan(&found.Seq, &found.At); err != nil {
 			return err
 		}
-		found.Checks, err = CheckJournal(ctx, tx)
+		found.Checks, err = RunChecks(ctx, tx, a.checks...)
 		return err
 	})
 	if err != nil {

@@ -1,0 +1,126 @@
+// Package httpapi is the API over HTTP: the routes, what guards them, and the one table from errors to answers. A handler decodes,
+// makes one call of the domain, and encodes; it knows no rule of the books and no SQL.
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ballast-compute/ballast/internal/access"
+	"github.com/ballast-compute/ballast/internal/httpapi/wire"
+	"github.com/ballast-compute/ballast/internal/idempotency"
+	"github.com/ballast-compute/ballast/internal/ledger"
+	"github.com/ballast-compute/ballast/internal/providers"
+	"github.com/ballast-compute/ballast/internal/redeem"
+	"github.com/ballast-compute/ballast/internal/strictjson"
+)
+
+const (
+	defaultRequestTimeout = 10 * time.Second
+	// supplySlots is how many answers to GET /v1/supply, which anybody may ask for, are computed at once.
+	supplySlots = 2
+)
+
+// API is the domain that the routes answer for. All fields but RequestTimeout must be set.
+type API struct {
+	Ledger  *ledger.Ledger
+	Auditor *ledger.Auditor
+	// Access keeps holders and API keys.
+	Access *access.Store
+	// Providers keeps providers and their pledges, and mints.
+	Providers *providers.Store
+	// Redemptions turns tokens into credits.
+	Redemptions *redeem.Redemptions
+	// Pool is where reads of the anchor, creations outside of the journal, and snapshots of everything take their connections.
+	Pool *pgxpool.Pool
+	// RequestTimeout bounds the work for one request. By default it is ten seconds.
+	RequestTimeout time.Duration
+
+	logger *slog.Logger
+	supply chan struct{}
+}
+
+// New returns the handler of the whole API: every route of the contract, behind the transport's guards.
+func New(api API, transport Transport) http.Handler {
+	if api.RequestTimeout == 0 {
+		api.RequestTimeout = defaultRequestTimeout
+	}
+	api.logger = withRequestContext(transport.Logger)
+	api.supply = make(chan struct{}, supplySlots)
+	routes := api.routes(transport)
+	for i := range routes {
+		if !routes[i].probe {
+			routes[i].handler = api.withDeadline(routes[i].handler)
+		}
+	}
+	return transport.handler(routes, api.writeError)
+}
+
+// withDeadline keeps a request from being worked on for longer than anybody waits.
+func (a *API) withDeadline(next handlerFunc) handlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		ctx, cancel := context.WithTimeout(r.Context(), a.RequestTimeout)
+		defer cancel()
+		return next(w, r.WithContext(ctx))
+	}
+}
+
+// decodeEmpty reads the body of a call that needs none: {} or nothing at all.
+func decodeEmpty(r *http.Request) error {
+	var nothing wire.EmptyRequest
+	err := decode(r, &nothing)
+	if e, ok := errors.AsType[*strictjson.Error](err); ok && e.Code == strictjson.Empty {
+		return nil
+	}
+	return err
+}
+
+// operation names what a request does to what: method and path.
+func operation(r *http.Request) string { return r.Method + " " + r.URL.Path }
+
+// callOf says who asks for what, so that the journal knows the request when it comes again.
+func callOf(r *http.Request, decoded any) (ledger.Call, error) {
+	key, digest := idempotencyOf(r.Context())
+	request, err := idempotency.DecodedRequestDigest(operation(r), decoded)
+	return ledger.Call{Caller: key.Caller, Digest: digest, Request: request}, err
+}
+
+// creation is the answer to a creation, and what is kept of it to be repeated: the same, but for a secret.
+type creation struct{ first, kept any }
+
+// create makes something outside of the journal, once for an idempotency key, in one database transaction, and answers 201.
+func (a *API) create(w http.ResponseWriter, r *http.Request, decoded any, effect func(tx pgx.Tx) (creation, error)) error {
+	key, _ := idempotencyOf(r.Context())
+	request, err := idempotency.DecodedRequestDigest(operation(r), decoded)
+	if err != nil {
+		return err
+	}
+	var first, kept []byte
+	got, replayed, err := idempotency.Once(r.Context(), a.Pool, key, request, func(tx pgx.Tx) (idempotency.Answer, error) {
+		made, err := effect(tx)
+		if err != nil {
+			return idempotency.Answer{}, err
+		}
+		if first, err = json.Marshal(made.first, canonical); err != nil {
+			return idempotency.Answer{}, err
+		}
+		kept, err = json.Marshal(made.kept, canonical)
+		return idempotency.Answer{Status: http.StatusCreated, Body: kept}, err
+	})
+	if err != nil {
+		return err
+	}
+	if !replayed || bytes.Equal(got.Body, kept) { // What is found after a lost COMMIT may be what this request made.
+		return send(w, got.Status, first)
+	}
+	markReplayed(w, true)
+	return send(w, got.Status, got.Body)
+}

@@ -1,0 +1,216 @@
+package httpapi
+
+import (
+	"net/http"
+	"regexp"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/shopspring/decimal"
+
+	"github.com/ballast-compute/ballast/internal/httpapi/wire"
+	"github.com/ballast-compute/ballast/internal/id"
+	"github.com/ballast-compute/ballast/internal/money"
+	"github.com/ballast-compute/ballast/internal/providers"
+)
+
+// The forms of a pledge's terms, as in the contract.
+var (
+	regionForm  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+	sha256Form  = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	percentForm = regexp.MustCompile(`^(100(\.0{1,3})?|(0|[1-9][0-9]?)(\.[0-9]{1,3})?)$`)
+	haircutForm = regexp.MustCompile(`^0(\.[0-9]{1,6})?$`)
+)
+
+func (a *API) createPledge(w http.ResponseWriter, r *http.Request) error {
+	var req wire.CreatePledgeRequest
+	if err := decode(r, &req); err != nil {
+		return err
+	}
+	n, err := newPledge(&req)
+	if err != nil {
+		return err
+	}
+	p := principalOf(r.Context())
+	n.Caller, n.ProviderID = p.ID, p.ProviderID
+	return a.create(w, r, req, func(tx pgx.Tx) (creation, error) {
+		p, err := a.Providers.CreatePledgeTx(r.Context(), tx, n)
+		answer := encodePledge(p)
+		return creation{first: answer, kept: answer}, err
+	})
+}
+
+func newPledge(req *wire.CreatePledgeRequest) (providers.NewPledge, error) {
+	var f faults
+	f.checkMetadata(req.Metadata)
+	n := providers.NewPledge{
+		GPUClass: f.matches("gpu_class", req.GPUClass, gpuClassForm), Hours: f.quantity("hours", req.Hours),
+		Region: f.matches("region", req.Region, regionForm), StartsAt: f.time("starts_at", req.StartsAt),
+		ExpiresAt: f.time("expires_at", req.ExpiresAt), Metadata: req.Metadata,
+	}
+	if req.SLAPercent != nil {
+		n.SLAPercent = decimal.NewNullDecimal(f.rate("sla_percent", *req.SLAPercent, percentForm))
+	}
+	if req.DocumentSha256 != nil {
+		n.DocumentSHA256 = f.matches("document_sha256", *req.DocumentSha256, sha256Form)
+	}
+	if err := f.err(); err != nil {
+		return n, err
+	}
+	return n, positive(n.Hours)
+}
+
+// rate returns the number in a field that is there.
+func (f *faults) rate(field, text string, form *regexp.Regexp) decimal.Decimal {
+	if f.matches(field, text, form); !form.MatchString(text) {
+		return decimal.Decimal{}
+	}
+	d, err := money.ParseRate(text)
+	if err != nil {
+		f.invalidValue(field)
+	}
+	return d
+}
+
+// positive refuses zero as the books do, where they would not be asked.
+func positive(q money.Quantity) error {
+	if q == (money.Quantity{}) {
+		return money.ErrNotPositive
+	}
+	return nil
+}
+
+func (a *API) getPledge(w http.ResponseWriter, r *http.Request) error {
+	pledge, err := pathID(r, id.Pledge, "pledge_id")
+	if err != nil {
+		return err
+	}
+	p, err := a.Providers.Pledge(r.Context(), pledge, principalOf(r.Context()).ProviderID)
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, encodePledge(p))
+}
+
+func (a *API) listPledges(w http.ResponseWriter, r *http.Request) error {
+	q := queryOf(r)
+	p := q.page(idBytes)
+	f := providers.PledgeFilter{
+		ProviderID: q.id(id.Provider, "provider_id"), GPUClass: q.form("gpu_class", gpuClassForm),
+		Status: providers.PledgeStatus(word[wire.PledgeStatus](q, "status")), Before: p.before(), Limit: p.more(),
+	}
+	if err := q.err(); err != nil {
+		return err
+	}
+	var found []providers.Pledge
+	var err error
+	if own(&f.ProviderID, principalOf(r.Context()).ProviderID) {
+		found, err = a.Providers.Pledges(r.Context(), f)
+	}
+	if err != nil {
+		return err
+	}
+	data, next := cut(p, found, func(p providers.Pledge) []byte { return idPosition(p.ID) }, encodePledge)
+	return answer(w, http.StatusOK, wire.PledgePage{Data: data, NextCursor: next})
+}
+
+func (a *API) verifyPledge(w http.ResponseWriter, r *http.Request) error {
+	var req wire.VerifyPledgeRequest
+	if err := decode(r, &req); err != nil {
+		return err
+	}
+	pledge, err := pathID(r, id.Pledge, "pledge_id")
+	if err != nil {
+		return err
+	}
+	call, err := callOf(r, req)
+	if err != nil {
+		return err
+	}
+	var f faults
+	v := providers.Verification{Call: call, PledgeID: pledge}
+	if req.Haircut != nil {
+		v.Haircut = f.rate("haircut", *req.Haircut, haircutForm)
+	}
+	if err := f.err(); err != nil {
+		return err
+	}
+	p, replayed, err := a.Providers.Verify(r.Context(), v)
+	if err != nil {
+		return err
+	}
+	return answerAs(w, http.StatusOK, encodePledge(p), replayed)
+}
+
+func (a *API) rejectPledge(w http.ResponseWriter, r *http.Request) error {
+	var req wire.RejectPledgeRequest
+	if err := decode(r, &req); err != nil {
+		return err
+	}
+	var f faults
+	reason := f.text("reason", req.Reason, maxReason)
+	if err := f.err(); err != nil {
+		return err
+	}
+	pledge, err := pathID(r, id.Pledge, "pledge_id")
+	if err != nil {
+		return err
+	}
+	p, err := a.Providers.Reject(r.Context(), providers.Rejection{
+		Caller: principalOf(r.Context()).ID, PledgeID: pledge, Reason: reason,
+	})
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, encodePledge(p))
+}
+
+func (a *API) releasePledge(w http.ResponseWriter, r *http.Request) error {
+	var req wire.ReleasePledgeRequest
+	if err := decode(r, &req); err != nil {
+		return err
+	}
+	pledge, err := pathID(r, id.Pledge, "pledge_id")
+	if err != nil {
+		return err
+	}
+	call, err := callOf(r, req)
+	if err != nil {
+		return err
+	}
+	var f faults
+	release := providers.Release{
+		Call: call, ProviderID: principalOf(r.Context()).ProviderID, PledgeID: pledge, Hours: f.quantity("hours", req.Hours),
+	}
+	if err := f.err(); err != nil {
+		return err
+	}
+	if err := positive(release.Hours); err != nil {
+		return err
+	}
+	p, replayed, err := a.Providers.Release(r.Context(), release)
+	if err != nil {
+		return err
+	}
+	return answerAs(w, http.StatusOK, encodePledge(p), replayed)
+}
+
+func encodePledge(p providers.Pledge) wire.Pledge {
+	hours := func(minor int64) string { return money.Format(minor, money.MaxScale) }
+	return wire.Pledge{
+		ID: id.Format(id.Pledge, p.ID), ProviderID: id.Format(id.Provider, p.ProviderID), Status: wire.PledgeStatus(p.Status),
+		GPUClass: p.GPUClass, Hours: hours(p.Hours), Region: p.Region, StartsAt: p.StartsAt.UTC(), ExpiresAt: p.ExpiresAt.UTC(),
+		SLAPercent: asWritten(p.SLAPercent), DocumentSha256: textOrNull(p.DocumentSHA256), Haircut: asWritten(p.Haircut),
+		AvailableHours: hours(p.Balances.Available), BackingHours: hours(p.Balances.Backing), EarmarkedHours: hours(p.Balances.Earmarked),
+		DeliveredHours: hours(p.Balances.Delivered), ExpiredHours: hours(p.Balances.Expired), ReleasedHours: hours(p.Balances.Released),
+		Metadata: p.Metadata, RejectReason: textOrNull(p.RejectReason), VerifiedAt: timeOrNull(p.VerifiedAt), CreatedAt: p.CreatedAt.UTC(),
+	}
+}
+
+// asWritten is null for what is not known.
+func asWritten(d decimal.NullDecimal) *string {
+	if !d.Valid {
+		return nil
+	}
+	text := d.Decimal.String()
+	return &text
+}

@@ -1,0 +1,211 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/ballast-compute/ballast/internal/access"
+	"github.com/ballast-compute/ballast/internal/anchor"
+	"github.com/ballast-compute/ballast/internal/httpapi/wire"
+	"github.com/ballast-compute/ballast/internal/id"
+	"github.com/ballast-compute/ballast/internal/idempotency"
+	"github.com/ballast-compute/ballast/internal/ledger"
+	"github.com/ballast-compute/ballast/internal/money"
+	"github.com/ballast-compute/ballast/internal/pg"
+	"github.com/ballast-compute/ballast/internal/problem"
+	"github.com/ballast-compute/ballast/internal/providers"
+	"github.com/ballast-compute/ballast/internal/redeem"
+	"github.com/ballast-compute/ballast/internal/strictjson"
+)
+
+// kind is an error of the contract. It has one status.
+type kind struct {
+	status int
+	code   wire.ErrorCode
+	// detail is what is said of it unless there is more to say.
+	detail string
+}
+
+var (
+	invalidRequest         = kind{http.StatusBadRequest, wire.ErrorCodeInvalidRequest, "The request is malformed."}
+	unauthenticated        = kind{http.StatusUnauthorized, wire.ErrorCodeUnauthenticated, "Send a valid API key as Authorization: Bearer <key>."}
+	missing                = kind{http.StatusNotFound, wire.ErrorCodeNotFound, "There is no such thing, or none that this key may see."}
+	conflict               = kind{http.StatusConflict, wire.ErrorCodeConflict, "The thing is in a state in which this cannot be done."}
+	inProgress             = kind{http.StatusConflict, wire.ErrorCodeIdempotencyInProgress, "A request with this idempotency key is still running. Send it again in a moment."}
+	batchAborted           = kind{http.StatusConflict, wire.ErrorCodeBatchAborted, "Another transfer of the batch was refused, so none took effect."}
+	notReversible          = kind{http.StatusConflict, wire.ErrorCodeNotReversible, "A transaction of this kind cannot be reversed."}
+	alreadyReversed        = kind{http.StatusConflict, wire.ErrorCodeAlreadyReversed, "The transaction was reversed before."}
+	payloadTooLarge        = kind{http.StatusRequestEntityTooLarge, wire.ErrorCodePayloadTooLarge, "The body is larger than this call accepts."}
+	insufficientFunds      = kind{http.StatusUnprocessableEntity, wire.ErrorCodeInsufficientFunds, "The account has less than the amount."}
+	insufficientCollateral = kind{http.StatusUnprocessableEntity, wire.ErrorCodeInsufficientCollateral, "The pledge has fewer hours available than this needs."}
+	accountFrozen          = kind{http.StatusUnprocessableEntity, wire.ErrorCodeAccountFrozen, "An account is frozen."}
+	accountClosed          = kind{http.StatusUnprocessableEntity, wire.ErrorCodeAccountClosed, "An account is closed."}
+	assetMismatch          = kind{http.StatusUnprocessableEntity, wire.ErrorCodeAssetMismatch, "The account does not hold the asset that this needs."}
+	sameAccount            = kind{http.StatusUnprocessableEntity, wire.ErrorCodeSameAccount, "The amount would go to the account that it comes from."}
+	amountOutOfRange       = kind{http.StatusUnprocessableEntity, wire.ErrorCodeAmountOutOfRange, "The amount, or a balance after it, is out of range."}
+	pledgeNotActive        = kind{http.StatusUnprocessableEntity, wire.ErrorCodePledgeNotActive, "The pledge is not active."}
+	noCapacity             = kind{http.StatusUnprocessableEntity, wire.ErrorCodeNoCapacity, "The provider has too few hours of this class that back tokens."}
+	coverageTooLow         = kind{http.StatusUnprocessableEntity, wire.ErrorCodeCoverageTooLow, "Coverage is below what minting needs."}
+	keyReused              = kind{http.StatusUnprocessableEntity, wire.ErrorCodeIdempotencyKeyReused, "The idempotency key was used for another request."}
+	internal               = kind{http.StatusInternalServerError, wire.ErrorCodeInternal, "The server failed. Quote the request id when asking for help."}
+	overloaded             = kind{http.StatusServiceUnavailable, wire.ErrorCodeOverloaded, "The server has too much to do. Nothing was done; wait as long as Retry-After says."}
+	unavailable            = kind{http.StatusServiceUnavailable, wire.ErrorCodeUnavailable, "The database cannot be reached. Nothing was done; wait as long as Retry-After says."}
+	outcomeUnknown         = kind{http.StatusServiceUnavailable, wire.ErrorCodeOutcomeUnknown, "The request may or may not have taken effect. Send it again with the same idempotency key to learn which."}
+)
+
+func (k kind) saying(detail string) kind {
+	k.detail = detail
+	return k
+}
+
+// problem returns the kind as an answer's document.
+func (k kind) problem(fields ...problem.FieldError) problem.Problem {
+	return problem.New(k.status, string(k.code), k.detail, fields...)
+}
+
+// errorTable is the one place that knows how the domain's errors are answered. A test proves that every sentinel that a
+// domain package exports has a row.
+var errorTable = []struct {
+	err error
+	kind
+}{
+	{ledger.ErrAccountNotFound, missing},
+	{ledger.ErrAccountFrozen, accountFrozen},
+	{ledger.ErrAccountClosed, accountClosed},
+	{ledger.ErrAccountNotEmpty, conflict.saying("The account still has a balance, a hold or a redemption.")},
+	{ledger.ErrAccountKind, conflict.saying("The account is not a holder's own, so this cannot be done with it.")},
+	{ledger.ErrAssetMismatch, assetMismatch},
+	{ledger.ErrAssetUnknown, missing.saying("There is no such asset.")},
+	{ledger.ErrSameAccount, sameAccount},
+	{ledger.ErrInsufficientFunds, insufficientFunds},
+	{ledger.ErrAmountOutOfRange, amountOutOfRange},
+	{ledger.ErrTransactionNotFound, missing},
+	{ledger.ErrAlreadyReversed, alreadyReversed},
+	{ledger.ErrNotReversible, notReversible},
+	{ledger.ErrHoldNotFound, missing},
+	{ledger.ErrHoldSettled, conflict.saying("The hold was captured, voided or expired before.")},
+	{ledger.ErrHoldExpired, conflict.saying("The hold has expired.")},
+	{ledger.ErrHoldAmount, insufficientFunds.saying("The hold has less than the amount.")},
+	{ledger.ErrBatchAborted, batchAborted},
+	{ledger.ErrOverloaded, overloaded},
+	{ledger.ErrUnavailable, unavailable},
+	{ledger.ErrOutcomeUnknown, outcomeUnknown},
+	{ledger.ErrShuttingDown, unavailable.saying("The server is shutting down. Nothing was done; wait as long as Retry-After says.")},
+
+	{money.ErrSyntax, invalidRequest},
+	{money.ErrScale, amountOutOfRange.saying("The amount has more decimals than its asset.")},
+	{money.ErrNotPositive, amountOutOfRange.saying("The amount must be greater than zero.")},
+	{money.ErrRange, amountOutOfRange},
+	{money.ErrRate, invalidRequest},
+
+	{access.ErrUnauthenticated, unauthenticated},
+	{access.ErrUnavailable, unavailable},
+	{access.ErrNotFound, missing},
+	{access.ErrConflict, conflict},
+
+	{idempotency.ErrMissing, invalidRequest.saying("This call needs the header Idempotency-Key.")},
+	{idempotency.ErrMalformed, invalidRequest.saying("The idempotency key is not 1 to 255 printable ASCII characters.")},
+	{idempotency.ErrReused, keyReused},
+	{idempotency.ErrInProgress, inProgress},
+	{idempotency.ErrRaced, inProgress},
+
+	{providers.ErrProviderNotFound, missing},
+	{providers.ErrPledgeNotFound, missing},
+	{providers.ErrPledgeNotPending, conflict.saying("The pledge was verified or rejected before.")},
+	{providers.ErrPledgeNotActive, pledgeNotActive},
+	{providers.ErrPledgeLapsed, pledgeNotActive.saying("The time of the pledge is over.")},
+	{providers.ErrInsufficientCollateral, insufficientCollateral},
+
+	{redeem.ErrNotFound, missing},
+	{redeem.ErrNoCapacity, noCapacity},
+	{redeem.ErrConflict, conflict},
+	{redeem.ErrGrantUsed, conflict.saying("Another redemption was issued with this grant.")},
+
+	{anchor.ErrNoEpoch, unavailable.saying("No epoch is in force, so nothing can be valued.")},
+	{anchor.ErrNoFactor, pledgeNotActive.saying("The epoch in force does not value this GPU class.")},
+
+	{id.ErrMalformed, missing},
+
+	// What the database says of itself is asked last.
+	{context.DeadlineExceeded, overloaded},
+	{context.Canceled, overloaded},
+}
+
+// kindBySentinel finds an error that is not wrapped at once.
+var kindBySentinel = func() map[error]kind {
+	m := make(map[error]kind, len(errorTable))
+	for _, row := range errorTable {
+		m[row.err] = row.kind
+	}
+	return m
+}()
+
+// kindOf returns how an error is answered; internal for one that nobody expected.
+func kindOf(err error) kind {
+	if k, ok := kindBySentinel[err]; ok { //nolint:errorlint // Only a short cut: what is wrapped is found below.
+		return k
+	}
+	if pg.IsAmbiguous(err) {
+		return outcomeUnknown
+	}
+	for _, row := range errorTable {
+		if errors.Is(err, row.err) {
+			return row.kind
+		}
+	}
+	if pg.IsUnavailable(err) {
+		return unavailable
+	}
+	return internal
+}
+
+// fieldsOf returns the fields at fault of an error about the form of a request.
+func fieldsOf(err error) ([]problem.FieldError, bool) {
+	if e, ok := errors.AsType[*invalidError](err); ok {
+		return e.fields, true
+	}
+	if e, ok := errors.AsType[*access.InvalidError](err); ok {
+		return []problem.FieldError{{Field: e.Field, Code: e.Code, Detail: e.Detail}}, true
+	}
+	if e, ok := errors.AsType[*providers.InvalidError](err); ok {
+		return []problem.FieldError{{Field: e.Field, Code: e.Code, Detail: e.Detail}}, true
+	}
+	if e, ok := errors.AsType[*redeem.InvalidError](err); ok {
+		return []problem.FieldError{{Field: e.Field, Code: e.Code, Detail: e.Detail}}, true
+	}
+	if e, ok := errors.AsType[*strictjson.Error](err); ok {
+		field := e.Field
+		if field == "" {
+			field = "body"
+		}
+		return []problem.FieldError{{Field: field, Code: string(e.Code), Detail: e.Detail}}, true
+	}
+	return nil, false
+}
+
+// writeError answers a request whose handler has failed. What is the server's fault is logged with its cause, and only
+// there.
+func (a *API) writeError(w http.ResponseWriter, r *http.Request, err error) {
+	if e, ok := errors.AsType[*strictjson.Error](err); ok && e.Code == strictjson.TooLarge {
+		problem.Write(w, r, payloadTooLarge.problem())
+		return
+	}
+	if fields, ok := fieldsOf(err); ok {
+		problem.Write(w, r, invalidRequest.problem(fields...))
+		return
+	}
+	a.logFault(r.Context(), err)
+	problem.Write(w, r, kindOf(err).problem())
+}
+
+// logFault logs an error that is not the caller's doing.
+func (a *API) logFault(ctx context.Context, err error) {
+	switch kindOf(err).status {
+	case http.StatusInternalServerError:
+		a.logger.LogAttrs(ctx, slog.LevelError, "a request failed", slog.Any("error", err))
+	case http.StatusServiceUnavailable:
+		a.logger.LogAttrs(ctx, slog.LevelWarn, "a request could not be served", slog.Any("error", err))
+	}
+}

@@ -1,0 +1,80 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/ballast-compute/ballast/internal/access"
+)
+
+// Who may call what. Which of the things that a role may act on are its own, the handlers say.
+var (
+	anybody         []access.Role
+	operators       = []access.Role{access.RoleOperator}
+	holdersOnly     = []access.Role{access.RoleHolder}
+	providersOnly   = []access.Role{access.RoleProvider}
+	holdersAndOps   = []access.Role{access.RoleHolder, access.RoleOperator}
+	providersAndOps = []access.Role{access.RoleProvider, access.RoleOperator}
+	staff           = []access.Role{access.RoleOperator, access.RoleFinance, access.RoleAuditor}
+	holdersAndStaff = []access.Role{access.RoleHolder, access.RoleOperator, access.RoleFinance, access.RoleAuditor}
+	providersStaff  = []access.Role{access.RoleProvider, access.RoleOperator, access.RoleFinance, access.RoleAuditor}
+	everybody       = []access.Role{access.RoleHolder, access.RoleProvider, access.RoleOperator, access.RoleFinance, access.RoleAuditor}
+)
+
+// routes is the table of everything that can be asked for. A test compares it with the contract, in both directions.
+func (a *API) routes(t Transport) []route {
+	const get, post = http.MethodGet, http.MethodPost
+	return []route{
+		{method: post, pattern: "/v1/transfers", roles: holdersAndOps, handler: a.createTransfer, idempotent: true},
+		{method: post, pattern: "/v1/transfers/batch", roles: holdersAndOps, handler: a.createTransferBatch, maxBodyBytes: maxBatchBytes},
+		{method: get, pattern: "/v1/accounts", roles: everybody, handler: a.listAccounts},
+		{method: post, pattern: "/v1/accounts", roles: holdersAndOps, handler: a.createAccount, idempotent: true},
+		{method: get, pattern: "/v1/accounts/{account_id}", roles: everybody, handler: a.getAccount},
+		{method: get, pattern: "/v1/accounts/{account_id}/postings", roles: everybody, handler: a.listAccountPostings},
+		{method: post, pattern: "/v1/accounts/{account_id}/freeze", roles: operators, handler: a.freezeAccount},
+		{method: post, pattern: "/v1/accounts/{account_id}/unfreeze", roles: operators, handler: a.unfreezeAccount},
+		{method: post, pattern: "/v1/accounts/{account_id}/close", roles: operators, handler: a.closeAccount},
+		{method: get, pattern: "/v1/holds", roles: holdersAndStaff, handler: a.listHolds},
+		{method: post, pattern: "/v1/holds", roles: holdersAndOps, handler: a.createHold, idempotent: true},
+		{method: get, pattern: "/v1/holds/{hold_id}", roles: holdersAndStaff, handler: a.getHold},
+		{method: post, pattern: "/v1/holds/{hold_id}/capture", roles: holdersAndOps, handler: a.captureHold, idempotent: true},
+		{method: post, pattern: "/v1/holds/{hold_id}/void", roles: holdersAndOps, handler: a.voidHold, idempotent: true},
+		{method: get, pattern: "/v1/transactions", roles: everybody, handler: a.listTransactions},
+		{method: get, pattern: "/v1/transactions/{transaction_id}", roles: everybody, handler: a.getTransaction},
+		{method: post, pattern: "/v1/transactions/{transaction_id}/reverse", roles: operators, handler: a.reverseTransaction, idempotent: true},
+		{method: get, pattern: "/v1/pledges", roles: providersStaff, handler: a.listPledges},
+		{method: post, pattern: "/v1/pledges", roles: providersOnly, handler: a.createPledge, idempotent: true},
+		{method: get, pattern: "/v1/pledges/{pledge_id}", roles: providersStaff, handler: a.getPledge},
+		{method: post, pattern: "/v1/pledges/{pledge_id}/verify", roles: operators, handler: a.verifyPledge, idempotent: true},
+		{method: post, pattern: "/v1/pledges/{pledge_id}/reject", roles: operators, handler: a.rejectPledge},
+		{method: post, pattern: "/v1/pledges/{pledge_id}/release", roles: providersOnly, handler: a.releasePledge, idempotent: true},
+		{method: post, pattern: "/v1/mints", roles: providersAndOps, handler: a.createMint, idempotent: true},
+		{method: get, pattern: "/v1/redemptions", roles: everybody, handler: a.listRedemptions},
+		{method: post, pattern: "/v1/redemptions", roles: holdersOnly, handler: a.createRedemption, idempotent: true},
+		{method: get, pattern: "/v1/redemptions/{redemption_id}", roles: everybody, handler: a.getRedemption},
+		{method: post, pattern: "/v1/redemptions/{redemption_id}/cancel", roles: holdersOnly, handler: a.cancelRedemption, idempotent: true},
+		{method: get, pattern: "/v1/provider/redemptions", roles: providersOnly, handler: a.listProviderRedemptions},
+		{method: post, pattern: "/v1/provider/redemptions/{redemption_id}/issue", roles: providersOnly, handler: a.issueRedemption, idempotent: true},
+		{method: post, pattern: "/v1/provider/redemptions/{redemption_id}/reject", roles: providersOnly, handler: a.rejectRedemption, idempotent: true},
+		{method: get, pattern: "/v1/gpu-classes", roles: anybody, handler: a.listGPUClasses},
+		{method: get, pattern: "/v1/anchor", roles: anybody, handler: a.getAnchor},
+		{method: get, pattern: "/v1/supply", roles: anybody, handler: a.getSupply},
+		{method: get, pattern: "/v1/reports/trial-balance", roles: staff, handler: a.getTrialBalance},
+		{method: get, pattern: "/v1/holders", roles: holdersAndStaff, handler: a.listHolders},
+		{method: post, pattern: "/v1/holders", roles: operators, handler: a.createHolder, idempotent: true},
+		{method: get, pattern: "/v1/holders/{holder_id}", roles: holdersAndStaff, handler: a.getHolder},
+		{method: get, pattern: "/v1/providers", roles: providersStaff, handler: a.listProviders},
+		{method: post, pattern: "/v1/providers", roles: operators, handler: a.createProvider, idempotent: true},
+		{method: get, pattern: "/v1/providers/{provider_id}", roles: providersStaff, handler: a.getProvider},
+		{method: get, pattern: "/v1/api-keys", roles: operators, handler: a.listAPIKeys},
+		{method: post, pattern: "/v1/api-keys", roles: operators, handler: a.createAPIKey, idempotent: true},
+		{method: get, pattern: "/v1/api-keys/{key_id}", roles: operators, handler: a.getAPIKey},
+		{method: post, pattern: "/v1/api-keys/{key_id}/revoke", roles: operators, handler: a.revokeAPIKey},
+		{method: post, pattern: "/v1/api-keys/{key_id}/rotate", roles: operators, handler: a.rotateAPIKey, idempotent: true},
+		{method: get, pattern: "/healthz", roles: anybody, handler: t.Health.alive, probe: true},
+		{method: get, pattern: "/readyz", roles: anybody, handler: t.Health.ready, probe: true},
+		{method: get, pattern: "/metrics", roles: anybody, handler: t.Metrics.handler, probe: true},
+		{method: get, pattern: "/openapi.yaml", roles: anybody, handler: getOpenAPI},
+		{method: get, pattern: "/docs", roles: anybody, handler: getDocs},
+		{method: get, pattern: "/docs/rapidoc-min.js", roles: anybody, handler: getDocs},
+	}
+}
