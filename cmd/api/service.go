@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/exaring/otelpgx"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ballast-compute/ballast/internal/access"
+	"github.com/ballast-compute/ballast/internal/httpapi"
+	"github.com/ballast-compute/ballast/internal/ledger"
+	"github.com/ballast-compute/ballast/internal/pg"
+)
+
+const (
+	expireHoldsEvery  = time.Second
+	expireHoldsAtOnce = 500
+	refreshBooksEvery = 15 * time.Second
+
+	// memoryLimit is for the Go runtime, unless GOMEMLIMIT says otherwise: past it, garbage is collected more often. With what
+	// is not Go's, the process stays below 150 MiB.
+	memoryLimit = 100 << 20
+)
+
+// login is how the API enters the database.
+type login struct {
+	url string
+	// role is assumed by every connection, or empty where the login itself has no more rights than it should.
+	role string
+}
+
+// service is the API and what it works with.
+type service struct {
+	settings settings
+	log      *slog.Logger
+
+	reads, writes *pgxpool.Pool
+	books         *ledger.Ledger
+	store         *access.Store
+	keys          *access.Authenticator
+	metrics       *httpapi.Metrics
+	tracing       *httpapi.Tracing
+	health        *httpapi.Health
+	handler       http.Handler
+}
+
+// openService puts the API together. It does not wait for the database. The caller runs it, or closes it.
+func openService(ctx context.Context, s settings, log *slog.Logger, db login, more ...httpapi.Check) (*service, error) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
+	v := &service{settings: s, log: log, metrics: httpapi.NewMetrics()}
+	var err error
+	if v.tracing, err = httpapi.StartTracing(ctx, s.OTLPEndpoint, version(), log); err != nil {
+		return nil, err
+	}
+	if err := v.openPools(ctx, db); err != nil {
+		return nil, errors.Join(err, v.tracing.Shutdown(ctx))
+	}
+	v.books = ledger.New(v.reads, v.writes, ledger.Options{
+		Workers: s.WriteWorkers, MaxBatch: s.MaxBatch, MaxQueue: s.MaxQueue,
+		Observer: newWritePathMetrics(v.metrics.Registry), Logger: log,
+	})
+	v.store = access.NewStore(v.reads)
+	v.keys = access.NewAuthenticator(v.reads, log)
+	v.health = httpapi.NewHealth(log, append(more, httpapi.Check{Name: "database", Probe: v.probe})...)
+	registerQueue(v.metrics.Registry, v.books.Waiting)
+	v.metrics.Registry.MustRegister(newPoolMetrics(map[string]*pgxpool.Pool{"reads": v.reads, "writes": v.writes}))
+	v.handler = v.newHandler()
+	return v, nil
+}
+
+// openPools keeps the write path's connections apart, so that no flood of reads can take them.
+func (v *service) openPools(ctx context.Context, db login) (err error) {
+	config := pg.Config{URL: db.url, Role: db.role, MaxConns: int32(v.settings.ReadConns), Tracer: v.queryTracer()} //nolint:gosec // At most 1000.
+	config.StatementTimeout = v.settings.RequestTimeout
+	if v.reads, err = pg.Open(ctx, config); err != nil {
+		return err
+	}
+	config.MaxConns = int32(v.settings.WriteWorkers) + 1 //nolint:gosec // At most 65; one more, for the one that replaces a broken one.
+	if v.writes, err = pg.Open(ctx, config); err != nil {
+		v.reads.Close()
+	}
+	return err
+}
+
+func (v *service) queryTracer() pgx.QueryTracer {
+	if v.tracing == nil {
+		return nil
+	}
+	return otelpgx.NewTracer(otelpgx.WithTracerProvider(v.tracing.Provider()), otelpgx.WithDisableConnectionDetailsInAttributes())
+}
+
+// probe asks whether requests can be served. It needs a writable database: a standby cannot serve.
+func (v *service) probe(ctx context.Context) error {
+	var standby bool
+	if err := v.reads.QueryRow(ctx, `SELECT pg_is_in_recovery()`).Scan(&standby); err != nil {
+		return err
+	}
+	if standby {
+		return errors.New("the database is a read-only standby")
+	}
+	return nil
+}
+
+// run serves on ln, which it closes, until ctx ends; then it answers what it accepted, and closes everything. The grace
+// period is shared: four fifths for the requests under way, one for the rest.
+func (v *service) run(ctx context.Context, ln net.Listener) error {
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+	jobs := startJobs(working, v.log, v.jobs()...)
+	rest := v.settings.ShutdownGrace / 5
+	server := httpapi.NewServer(httpapi.ServerConfig{
+		Handler: v.handler, Health: v.health, Logger: v.log,
+		DrainDelay: v.settings.DrainDelay, ShutdownTimeout: v.settings.ShutdownGrace - rest,
+	})
+	err := server.Serve(ctx, ln)
+	stop()
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), rest)
+	defer cancel()
+	jobs.Wait()
+	return errors.Join(err, v.close(closing))
+}
+
+func (v *service) jobs() []job {
+	figures := newBooksMetrics(v.metrics.Registry)
+	return []job{
+		{"expire holds", expireHoldsEvery, v.expireHolds},
+		{"refresh figures", refreshBooksEvery, func(ctx context.Context) error { return figures.refresh(ctx, v.reads) }},
+	}
+}
+
+// expireHolds goes on until none is due.
+func (v *service) expireHolds(ctx context.Context) error {
+	for {
+		expired, err := v.books.ExpireHolds(ctx, expireHoldsAtOnce)
+		if err != nil || expired < expireHoldsAtOnce {
+			return err
+		}
+	}
+}
+
+// close ends what openService began, in the reverse order: the write path gives every command its verdict, last uses of
+// keys are recorded, connections and spans go last.
+func (v *service) close(ctx context.Context) error {
+	err := errors.Join(v.books.Close(ctx), v.keys.Close(ctx))
+	closed := make(chan struct{})
+	go func() { // Ends with the process at the latest.
+		v.writes.Close()
+		v.reads.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-ctx.Done(): // Somebody reads, at length. The server rolls that back when the process is gone.
+		v.log.WarnContext(ctx, "connections to the database were still in use")
+	}
+	return errors.Join(err, v.tracing.Shutdown(ctx))
+}
+
+// newHandler puts the routes on top of the domain.
+func (v *service) newHandler() http.Handler {
+	return httpapi.New(httpapi.API{
+		Ledger: v.books, Auditor: ledger.NewAuditor(v.reads, v.log), Access: v.store, Pool: v.reads,
+		RequestTimeout: v.settings.RequestTimeout,
+	}, httpapi.Transport{
+		Logger: v.log, Authenticate: v.keys.Authenticate, Metrics: v.metrics, Health: v.health, Tracing: v.tracing,
+		RateLimit: v.settings.rateLimit, Origins: v.settings.origins, TrustedProxies: v.settings.proxies,
+	})
+}
