@@ -1958,7 +1958,7 @@ type Supply struct {
 	// Examples: 12.500000
 	Burned FullAmount `json:"burned"`
 
-	// Checks The rules of the books, each recomputed from the journal.
+	// Checks The rules of the books, each recomputed.
 	Checks []Check `json:"checks"`
 
 	// Coverage backing_sch / supply, with six decimals, rounded down; null while there is no supply.
@@ -2262,6 +2262,9 @@ type Version = int64
 // Examples: acct_01kz3grkg9ejete74hhygyqcv3
 type AccountIDFilter = AccountID
 
+// AccountKindFilter What an account is for. Holders have `holder` and `hold` accounts, each pledge has its own `pledge_…` accounts, and the rest are the system's.
+type AccountKindFilter = AccountKind
+
 // AccountStatusFilter `open`; `frozen`, where nothing leaves or enters; or `closed`, which is for good.
 type AccountStatusFilter = AccountStatus
 
@@ -2393,6 +2396,9 @@ type ListAccountsParams struct {
 
 	// Status Only accounts that have this status.
 	Status *AccountStatusFilter `form:"status,omitempty" json:"status,omitempty"`
+
+	// Kind Only accounts of this kind.
+	Kind *AccountKindFilter `form:"kind,omitempty" json:"kind,omitempty"`
 
 	// Limit How many items a page has at most.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
@@ -2653,8 +2659,20 @@ type CreateTransferBatchParams struct {
 // CreateAccountJSONRequestBody defines body for CreateAccount for application/json ContentType.
 type CreateAccountJSONRequestBody = CreateAccountRequest
 
+// CloseAccountJSONRequestBody defines body for CloseAccount for application/json ContentType.
+type CloseAccountJSONRequestBody = EmptyRequest
+
+// FreezeAccountJSONRequestBody defines body for FreezeAccount for application/json ContentType.
+type FreezeAccountJSONRequestBody = EmptyRequest
+
+// UnfreezeAccountJSONRequestBody defines body for UnfreezeAccount for application/json ContentType.
+type UnfreezeAccountJSONRequestBody = EmptyRequest
+
 // CreateAPIKeyJSONRequestBody defines body for CreateAPIKey for application/json ContentType.
 type CreateAPIKeyJSONRequestBody = CreateAPIKeyRequest
+
+// RevokeAPIKeyJSONRequestBody defines body for RevokeAPIKey for application/json ContentType.
+type RevokeAPIKeyJSONRequestBody = EmptyRequest
 
 // RotateAPIKeyJSONRequestBody defines body for RotateAPIKey for application/json ContentType.
 type RotateAPIKeyJSONRequestBody = RotateAPIKeyRequest
