@@ -1,6 +1,7 @@
 package access
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync"
@@ -194,27 +195,40 @@ func TestKeysThatCannotBeRotated(t *testing.T) {
 	}
 }
 
+// The second rotation starts while the first has not committed, and must wait to see what became of it.
 func TestRacingRotationsMakeOneSuccessor(t *testing.T) {
 	t.Parallel()
 	s := NewStore(newPool(t))
 	old, _ := newKey(t, s, NewKey{Role: RoleOperator})
-	const callers = 8
-	errs := make([]error, callers)
-	var wg sync.WaitGroup
-	for i := range callers {
-		wg.Go(func() { _, _, errs[i] = s.RotateKey(t.Context(), Rotation{KeyID: old.ID, Overlap: time.Hour}) })
+	rotation := Rotation{KeyID: old.ID, Overlap: time.Hour}
+	tx, err := s.db.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
-	wg.Wait()
-	won := 0
-	for _, err := range errs {
-		if err == nil {
-			won++
-		} else if !errors.Is(err, ErrConflict) {
-			t.Errorf("a loser got %v", err)
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	if _, _, err := s.RotateKeyTx(t.Context(), tx, rotation); err != nil {
+		t.Fatal(err)
+	}
+	second := make(chan error, 1)
+	go func() {
+		_, _, err := s.RotateKey(t.Context(), rotation)
+		second <- err
+	}()
+	for waiting := 0; waiting == 0; {
+		err := s.db.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting)
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
-	if keys, err := s.ListKeys(t.Context(), uuid.Nil, 100); won != 1 || len(keys) != 2 || err != nil {
-		t.Errorf("%d callers rotated, %d keys, %v", won, len(keys), err)
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-second; !errors.Is(err, ErrConflict) {
+		t.Errorf("the second rotation = %v", err)
+	}
+	if keys, err := s.ListKeys(t.Context(), uuid.Nil, 100); len(keys) != 2 || err != nil {
+		t.Errorf("%d keys, %v", len(keys), err)
 	}
 }
 
