@@ -29,15 +29,14 @@ func (w *writer) commit(group []*item) {
 		close(it.done)
 	}
 	took := time.Since(began)
-	w.measure(commands, took)
+	w.measure(took)
 	w.opts.Observer.Committed(commands, began.Sub(group[0].queued), took)
 }
 
-// measure keeps a moving average of how many commands a second the workers take off the queue.
-func (w *writer) measure(commands int, took time.Duration) {
-	now := int64(commands*w.opts.Workers) * int64(time.Second) / int64(max(took, 100*time.Microsecond))
-	old := w.rate.Load()
-	w.rate.Store(max(1, old+(now-old)/8))
+// measure keeps a moving average of how long a group takes.
+func (w *writer) measure(took time.Duration) {
+	old := w.groupTime.Load()
+	w.groupTime.Store(old + (int64(took)-old)/8)
 }
 
 // resolve applies units until each has a verdict: again when the database asks for it or its answer was lost, and in

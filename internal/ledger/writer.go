@@ -20,7 +20,8 @@ type writer struct {
 
 	queue   chan *item
 	waiting atomic.Int64 // commands in queue
-	rate    atomic.Int64 // commands a second, as of late
+	// groupTime is how long a group takes as of late, in nanoseconds.
+	groupTime atomic.Int64
 
 	mu      sync.RWMutex // guards closed against a send on queue
 	closed  bool
@@ -125,7 +126,7 @@ func prepare(c *Command) {
 // enqueue puts a unit in the queue, or says at once why it cannot be served.
 func (w *writer) enqueue(ctx context.Context, u unit) (*item, error) {
 	n := int64(len(u))
-	if w.waiting.Add(n) > int64(w.opts.MaxQueue) || w.wouldBeLate(ctx) {
+	if w.waiting.Add(n) > int64(w.opts.MaxQueue) || w.wouldBeLate(ctx, n) {
 		w.waiting.Add(-n)
 		return nil, ErrOverloaded
 	}
@@ -148,15 +149,16 @@ func (w *writer) enqueue(ctx context.Context, u unit) (*item, error) {
 	return it, nil
 }
 
-// wouldBeLate tells whether, at the present rate, the queue is longer than the caller can wait.
-func (w *writer) wouldBeLate(ctx context.Context) bool {
+// wouldBeLate tells whether the groups ahead of a unit of n commands will take longer than its caller can wait. A caller
+// with nobody before it is always let in: by what becomes of it, the estimate is made anew.
+func (w *writer) wouldBeLate(ctx context.Context, n int64) bool {
 	deadline, ok := ctx.Deadline()
-	rate := w.rate.Load()
-	if !ok || rate == 0 {
+	ahead := w.waiting.Load() - n
+	if !ok || ahead <= 0 {
 		return ctx.Err() != nil
 	}
-	wait := time.Duration(w.waiting.Load()) * time.Second / time.Duration(rate)
-	return wait > time.Until(deadline)
+	groups := ahead/int64(w.opts.MaxBatch) + 1
+	return time.Duration(groups*w.groupTime.Load()) > time.Until(deadline)
 }
 
 func (w *writer) await(ctx context.Context, it *item) []Verdict {
