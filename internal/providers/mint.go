@@ -1,0 +1,166 @@
+package providers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/shopspring/decimal"
+
+	"github.com/ballast-compute/ballast/internal/anchor"
+	"github.com/ballast-compute/ballast/internal/ledger"
+	"github.com/ballast-compute/ballast/internal/money"
+)
+
+// NewMint asks for tokens to be issued against a pledge.
+type NewMint struct {
+	ledger.Call
+	// ProviderID is the provider to whom the pledge must belong, or the nil UUID for an operator.
+	ProviderID uuid.UUID
+	PledgeID   uuid.UUID
+	// AccountID is the holder's account that receives the tokens.
+	AccountID uuid.UUID
+	Amount    money.Quantity
+	Reference string
+	// Metadata is a JSON object, or nil.
+	Metadata []byte
+}
+
+// Mint is tokens that were issued, and what backs them.
+type Mint struct {
+	Transaction *ledger.Transaction
+	PledgeID    uuid.UUID
+	AccountID   uuid.UUID
+	// Amount is in millionths of SCH, and BackingHours in millionths of an hour.
+	Amount, BackingHours int64
+	EpochID              uuid.UUID
+	// K is SCH per hour in that epoch, and Haircut that of the pledge.
+	K, Haircut decimal.Decimal
+}
+
+// mintDetails is what the journal keeps of a mint beside its postings.
+type mintDetails struct {
+	PledgeID     uuid.UUID       `json:"pledge_id"`
+	EpochID      uuid.UUID       `json:"epoch_id"`
+	BackingHours string          `json:"backing_hours"`
+	K            decimal.Decimal `json:"k"`
+	Haircut      decimal.Decimal `json:"haircut"`
+}
+
+// Mint issues tokens to a holder's account and sets amount / (k · (1 − haircut)) hours of the pledge behind them, rounded up. It
+// tells whether an earlier call with the same digest had done it. It returns ErrPledgeNotFound, ErrPledgeNotActive,
+// ErrInsufficientCollateral, anchor.ErrNoEpoch or anchor.ErrNoFactor; of the account, ledger.ErrAccountNotFound,
+// ErrAccountKind, ErrAccountFrozen, ErrAccountClosed, ErrAssetMismatch or ErrAmountOutOfRange; or an error of the write path.
+func (s *Store) Mint(ctx context.Context, n NewMint) (Mint, bool, error) {
+	amount, err := n.Amount.Minor(money.MaxScale)
+	if errors.Is(err, money.ErrRange) {
+		return Mint{}, false, ledger.ErrAmountOutOfRange
+	}
+	if err != nil {
+		return Mint{}, false, &InvalidError{"amount", "invalid", "The amount is greater than zero."}
+	}
+	p, err := s.pledgeOf(ctx, n.PledgeID, n.ProviderID)
+	if err != nil {
+		return Mint{}, false, err
+	}
+	verdict := s.ledger.Submit(ctx, &ledger.Command{
+		Kind: ledger.KindMint, Call: n.Call, Subject: p.ID, Shared: true, Reference: n.Reference, Metadata: n.Metadata,
+		Step: &mintStep{pledge: p, account: n.AccountID, amount: amount},
+	})[0]
+	if verdict.Err != nil {
+		return Mint{}, false, verdict.Err
+	}
+	m, err := MintOf(verdict.Transaction)
+	return m, verdict.Replayed, err
+}
+
+// MintOf reads a mint out of its transaction. It returns an error for a transaction that is none.
+func MintOf(t *ledger.Transaction) (Mint, error) {
+	var d mintDetails
+	if t.Kind != ledger.KindMint || len(t.Postings) != 2 {
+		return Mint{}, fmt.Errorf("providers: transaction %d is no mint", t.Seq)
+	}
+	if err := json.Unmarshal(t.Details, &d); err != nil {
+		return Mint{}, fmt.Errorf("providers: details of mint %d: %w", t.Seq, err)
+	}
+	issued, backed := t.Postings[0], t.Postings[1]
+	return Mint{
+		Transaction: t, PledgeID: d.PledgeID, AccountID: issued.To, Amount: issued.Amount, BackingHours: backed.Amount,
+		EpochID: d.EpochID, K: d.K, Haircut: d.Haircut,
+	}, nil
+}
+
+// mintStep relies on nothing but balances and what other mints leave alone, so mints against one pledge share a group.
+type mintStep struct {
+	pledge  Pledge
+	account uuid.UUID
+	amount  int64
+	state   pledgeState
+	rates   anchor.RateRead
+
+	rate  anchor.Rate
+	hours int64
+}
+
+func (s *mintStep) Lock() []uuid.UUID {
+	return []uuid.UUID{s.pledge.Accounts.Issuance, s.account, s.pledge.Accounts.Available, s.pledge.Accounts.Backing}
+}
+
+func (s *mintStep) Read(b *pgx.Batch) {
+	s.state.queue(b, s.pledge.ID)
+	s.rates.Queue(b, s.pledge.GPUClass)
+}
+
+func (s *mintStep) Decide(book *ledger.Book) (d ledger.Decision, err error) {
+	if s.state.status != PledgeActive || s.pledge.lapsed(book.At()) {
+		return d, ErrPledgeNotActive
+	}
+	if _, kind, err := book.Holder(s.account); err != nil {
+		return d, err
+	} else if kind != ledger.AccountHolder {
+		return d, ledger.ErrAccountKind
+	}
+	if s.rate, err = s.rates.At(book.At()); err != nil {
+		return d, err
+	}
+	if s.hours, err = s.backing(book); err != nil {
+		return d, err
+	}
+	d.Epoch = s.rate.Epoch
+	d.Moves = []ledger.Move{
+		{From: s.pledge.Accounts.Issuance, To: s.account, Amount: money.Micros(s.amount)},
+		{From: s.pledge.Accounts.Available, To: s.pledge.Accounts.Backing, Amount: money.Micros(s.hours)},
+	}
+	d.Details, err = json.Marshal(mintDetails{
+		PledgeID: s.pledge.ID, EpochID: s.rate.Epoch, BackingHours: money.Format(s.hours, money.MaxScale), K: s.rate.K, Haircut: s.state.haircut.Decimal,
+	})
+	return d, err
+}
+
+// backing returns how many hours the tokens need, if so many are available.
+func (s *mintStep) backing(book *ledger.Book) (int64, error) {
+	worth := s.rate.K.Mul(decimal.NewFromInt(1).Sub(s.state.haircut.Decimal))
+	hours, err := money.DivideUp(s.amount, worth)
+	if errors.Is(err, money.ErrRange) {
+		return 0, ErrInsufficientCollateral
+	}
+	if err != nil {
+		return 0, err
+	}
+	available, err := book.Balance(s.pledge.Accounts.Available)
+	if err == nil && available < hours {
+		err = ErrInsufficientCollateral
+	}
+	return hours, err
+}
+
+const insertMintSQL = `
+INSERT INTO mints (seq, transaction_id, pledge_id, account_id, amount, backing_hours, k, haircut, epoch_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
+
+func (s *mintStep) Write(b *pgx.Batch, t *ledger.Transaction) {
+	b.Queue(insertMintSQL, t.Seq, t.ID, s.pledge.ID, s.account, s.amount, s.hours, s.rate.K, s.state.haircut.Decimal, s.rate.Epoch)
+}

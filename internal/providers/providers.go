@@ -1,0 +1,47 @@
+// Package providers is about who stands behind the token: providers, the GPU-hours that they pledge, the tokens that are minted
+// against those, and how far they cover what is out.
+package providers
+
+import (
+	"errors"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ballast-compute/ballast/internal/ledger"
+)
+
+// The verdicts by which a request is refused. Nothing has changed when one is returned.
+var (
+	ErrProviderNotFound = errors.New("no such provider")
+	// ErrPledgeNotFound also stands for another provider's pledge.
+	ErrPledgeNotFound = errors.New("no such pledge")
+	// ErrPledgeNotPending means that the pledge was verified or rejected before.
+	ErrPledgeNotPending = errors.New("pledge is not pending")
+	// ErrPledgeNotActive means that the pledge was not verified, has lapsed, or has come to its end.
+	ErrPledgeNotActive = errors.New("pledge is not active")
+	// ErrPledgeLapsed means that the time of the pledge was over before it was verified.
+	ErrPledgeLapsed = errors.New("the time of the pledge is over")
+	// ErrInsufficientCollateral means that the pledge has fewer hours available than are needed.
+	ErrInsufficientCollateral = errors.New("too few hours of the pledge are available")
+)
+
+// InvalidError is a field of a request that may not be as it is.
+type InvalidError struct {
+	// Field is the field's name on the wire, and Code a stable word for its fault.
+	Field, Code string
+	// Detail is a sentence for people.
+	Detail string
+}
+
+func (e *InvalidError) Error() string { return e.Field + ": " + e.Detail }
+
+// Store keeps providers and pledges in one database, and moves their hours through the ledger.
+type Store struct {
+	db     *pgxpool.Pool
+	ledger *ledger.Ledger
+}
+
+// NewStore returns a store that reads from db, and writes what moves value through l.
+func NewStore(db *pgxpool.Pool, l *ledger.Ledger) *Store {
+	return &Store{db: db, ledger: l}
+}

@@ -1,0 +1,80 @@
+package providers
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ballast-compute/ballast/internal/ledger"
+	"github.com/ballast-compute/ballast/internal/money"
+)
+
+// Release asks for hours that back nothing to be taken back.
+type Release struct {
+	ledger.Call
+	// ProviderID is the provider to whom the pledge must belong, or the nil UUID for an operator.
+	ProviderID uuid.UUID
+	PledgeID   uuid.UUID
+	Hours      money.Quantity
+}
+
+// Release takes hours out of what is available. A pledge of which nothing is available, backing or earmarked any more is
+// released. It returns the pledge as it was then, and whether an earlier call with the same digest had done it. It returns
+// ErrPledgeNotFound, ErrPledgeNotActive, ErrInsufficientCollateral for more than is available, or an error of the write path.
+func (s *Store) Release(ctx context.Context, r Release) (Pledge, bool, error) {
+	hours, err := r.Hours.Minor(money.MaxScale)
+	if errors.Is(err, money.ErrRange) {
+		return Pledge{}, false, ledger.ErrAmountOutOfRange
+	}
+	if err != nil {
+		return Pledge{}, false, &InvalidError{"hours", "invalid", "Hours are greater than zero."}
+	}
+	return s.change(ctx, r.Call, ledger.KindPledgeRelease, r.PledgeID, r.ProviderID, func(p Pledge) ledger.Step {
+		return &releaseStep{pledge: p, hours: hours}
+	})
+}
+
+type releaseStep struct {
+	pledge Pledge
+	hours  int64
+	state  pledgeState
+	ends   bool
+}
+
+func (s *releaseStep) Lock() []uuid.UUID { return s.pledge.lock() }
+
+func (s *releaseStep) Read(b *pgx.Batch) { s.state.queue(b, s.pledge.ID) }
+
+func (s *releaseStep) Decide(book *ledger.Book) (ledger.Decision, error) {
+	if s.state.status != PledgeActive {
+		return ledger.Decision{}, ErrPledgeNotActive
+	}
+	left, err := s.pledge.balancesIn(book)
+	if err != nil {
+		return ledger.Decision{}, err
+	}
+	if left.Available < s.hours {
+		return ledger.Decision{}, ErrInsufficientCollateral
+	}
+	left.Available -= s.hours
+	left.Released += s.hours
+	after := snapshot{Status: PledgeActive, Balances: left}
+	if s.ends = left.Available == 0 && left.Backing == 0 && left.Earmarked == 0; s.ends {
+		after.Status = PledgeReleased
+	}
+	details, err := after.encode()
+	return ledger.Decision{
+		Moves:   []ledger.Move{{From: s.pledge.Accounts.Available, To: s.pledge.Accounts.Released, Amount: money.Micros(s.hours)}},
+		Details: details,
+	}, err
+}
+
+func (s *releaseStep) Write(b *pgx.Batch, t *ledger.Transaction) {
+	if !s.ends {
+		return
+	}
+	b.Queue(setStatusSQL, s.pledge.ID, PledgeReleased)
+	queueEvent(b, s.pledge.ID, PledgeReleased, t)
+}
