@@ -53,13 +53,24 @@ func (h *progressHandler) Handle(_ context.Context, record slog.Record) error {
 // columns is how wide a line may be.
 const columns = 100
 
-// aside puts what is worth knowing besides behind the message, or below it where that would be too wide.
+// aside puts what is worth knowing besides in brackets, and goes on in the next line where that would be too wide.
 func aside(used int, parts []string) string {
-	text := " (" + strings.Join(parts, ", ") + ")"
-	if used+len(text) <= columns {
-		return text
+	var text strings.Builder
+	for i, part := range parts {
+		before, after := " ", ","
+		if i == 0 {
+			before = " ("
+		}
+		if i == len(parts)-1 {
+			after = ")"
+		}
+		if used += len(before) + len(part) + len(after); used > columns {
+			before = strings.Replace(before, " ", "\n    ", 1)
+			used = len(before) + len(part) + len(after)
+		}
+		text.WriteString(before + part + after)
 	}
-	return "\n    " + strings.Join(parts, "\n    ")
+	return text.String()
 }
 
 // WithAttrs implements slog.Handler.

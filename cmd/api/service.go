@@ -18,6 +18,8 @@ import (
 	"github.com/ballast-compute/ballast/internal/httpapi"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/pg"
+	"github.com/ballast-compute/ballast/internal/providers"
+	"github.com/ballast-compute/ballast/internal/redeem"
 )
 
 const (
@@ -170,6 +172,7 @@ func (v *service) close(ctx context.Context) error {
 func (v *service) newHandler() http.Handler {
 	return httpapi.New(httpapi.API{
 		Ledger: v.books, Auditor: ledger.NewAuditor(v.reads, v.log), Access: v.store, Pool: v.reads,
+		Providers: providers.NewStore(v.reads, v.books), Redemptions: redeem.New(v.reads, v.books),
 		RequestTimeout: v.settings.RequestTimeout,
 	}, httpapi.Transport{
 		Logger: v.log, Authenticate: v.keys.Authenticate, Metrics: v.metrics, Health: v.health, Tracing: v.tracing,

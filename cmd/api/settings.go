@@ -32,7 +32,7 @@ type settings struct {
 
 	RequestTimeout time.Duration `env:"BALLAST_REQUEST_TIMEOUT" envDefault:"10s" about:"How long a request may take."`
 	ShutdownGrace  time.Duration `env:"BALLAST_SHUTDOWN_GRACE" envDefault:"25s" about:"How long stopping may take."`
-	DrainDelay     time.Duration `env:"BALLAST_DRAIN_DELAY" envDefault:"0s" about:"How long a stopping server, no longer ready, still accepts."`
+	DrainDelay     time.Duration `env:"BALLAST_DRAIN_DELAY" envDefault:"0s" about:"How long a stopping server still accepts requests."`
 	RateLimit      string        `env:"BALLAST_RATE_LIMIT" about:"Per key, like 100/s or 6000/m; off unless set."`
 	CORSOrigins    string        `env:"BALLAST_CORS_ORIGINS" about:"Web origins that may call, separated by commas."`
 	TrustedProxies string        `env:"BALLAST_TRUSTED_PROXIES" about:"Networks whose X-Forwarded-For is believed."`
