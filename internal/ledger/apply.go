@@ -115,8 +115,8 @@ func (a *application) decideUnit(u unit, seqs []int64) int {
 	used := 0
 	failed := -1
 	for i, c := range u {
-		v := a.decideCommand(c, seqs[used])
-		if v.Transaction != nil && !v.Replayed {
+		v, fresh := a.decideCommand(c, seqs[used])
+		if fresh {
 			used++
 			a.accepted = append(a.accepted, v.Transaction)
 			if c.Step != nil {
@@ -148,18 +148,20 @@ func (a *application) decideUnit(u unit, seqs []int64) int {
 	return used
 }
 
-func (a *application) decideCommand(c *Command, seq int64) Verdict {
+// decideCommand returns a command's verdict, and whether its transaction is fresh: not in the journal yet. One that is there
+// already is a replay, unless the command itself put it there by a COMMIT whose answer was lost.
+func (a *application) decideCommand(c *Command, seq int64) (v Verdict, fresh bool) {
 	if t, ok := a.found[c.Digest]; ok {
 		if t.request != c.Request {
-			return Verdict{Err: idempotency.ErrReused}
+			return Verdict{Err: idempotency.ErrReused}, false
 		}
-		return Verdict{Transaction: t, Replayed: t.ID != c.id}
+		return Verdict{Transaction: t, Replayed: t.ID != c.id}, false
 	}
 	if a.mustWait(c) {
-		return Verdict{Err: errPostponed}
+		return Verdict{Err: errPostponed}, false
 	}
 	t, err := a.book.decide(c, seq)
-	return Verdict{Transaction: t, Err: err}
+	return Verdict{Transaction: t, Err: err}, err == nil
 }
 
 // errPostponed is the verdict of a command that waits for the next application: what its step has read is no longer so.
