@@ -15,7 +15,13 @@ import (
 
 type devCommand struct {
 	Demo bool `negatable:"" default:"true" help:"Load demo data the first time."`
+
+	began time.Time
+	ready atomic.Bool
 }
+
+// errStoppedEarly means that somebody stopped dev while it started.
+var errStoppedEarly = errors.New("stopped before it was ready")
 
 // errPostgresLost means that dev's own Postgres died and could not be brought back.
 var errPostgresLost = errors.New("postgres is gone")
@@ -27,19 +33,27 @@ func (c *devCommand) Run(ctx context.Context, p *program) error {
 	if err := tryAddr(ctx, p.settings.Addr); err != nil {
 		return err // Said before anything slow is begun.
 	}
-	began := time.Now()
+	c.began = time.Now()
 	c.announce(p)
+	err := c.runOn(ctx, p)
+	switch {
+	case err != nil && ctx.Err() != nil && !c.ready.Load():
+		return errStoppedEarly // What was cut short to stop is no news.
+	case err == nil:
+		_, _ = fmt.Fprintln(p.stderr, "Stopped.")
+	}
+	return err
+}
+
+// runOn has Postgres run for as long as the server does.
+func (c *devCommand) runOn(ctx context.Context, p *program) error {
 	database, err := openDevPostgres(ctx, p)
 	if err != nil {
 		return err
 	}
-	err = c.serve(ctx, p, database, began)
-	if closeErr := database.close(ctx); closeErr != nil && !errors.Is(err, errPostgresLost) {
+	err = c.serve(ctx, p, database)
+	if closeErr := database.close(ctx); !errors.Is(err, errPostgresLost) {
 		err = errors.Join(err, closeErr)
-	}
-	if err == nil || interrupted(ctx, err) {
-		_, _ = fmt.Fprintln(p.stderr, "Stopped.")
-		return nil
 	}
 	return err
 }
@@ -52,22 +66,16 @@ func (*devCommand) announce(p *program) {
 	_, _ = fmt.Fprintf(p.stderr, "Starting Ballast on %s\n", where)
 }
 
-// interrupted reports whether err only says that ctx, and so a start, was cut short.
-func interrupted(ctx context.Context, err error) bool {
-	return ctx.Err() != nil && errors.Is(err, context.Canceled)
-}
-
-func (c *devCommand) serve(ctx context.Context, p *program, database *devPostgres, began time.Time) error {
+func (c *devCommand) serve(ctx context.Context, p *program, database *devPostgres) error {
 	if err := migrateAndSeed(ctx, p, database.owner); err != nil {
 		return err
 	}
 	if err := database.admit(ctx); err != nil {
 		return err
 	}
-	var ready atomic.Bool
 	log := p.settings.logger(p.stderr, "text", slog.LevelWarn)
 	v, err := openService(ctx, p.settings, log, database.api, httpapi.Check{Name: "start-up", Probe: func(context.Context) error {
-		if !ready.Load() {
+		if !c.ready.Load() {
 			return errors.New("demo data is being loaded")
 		}
 		return nil
@@ -83,11 +91,11 @@ func (c *devCommand) serve(ctx context.Context, p *program, database *devPostgre
 	defer stop(nil)
 	served := make(chan error, 1)
 	go func() { served <- v.run(serving, ln) }()
-	if err := c.welcome(ctx, p, v, ln, began); err != nil {
+	if err := c.welcome(ctx, p, v, ln); err != nil {
 		stop(err)
 		return errors.Join(err, <-served)
 	}
-	ready.Store(true)
+	c.ready.Store(true)
 	return c.wait(ctx, p, database, stop, served)
 }
 
@@ -107,7 +115,7 @@ func (c *devCommand) wait(ctx context.Context, p *program, database *devPostgres
 }
 
 // welcome makes the operator's key and the demo data, and prints how to use them.
-func (c *devCommand) welcome(ctx context.Context, p *program, v *service, ln net.Listener, began time.Time) error {
+func (c *devCommand) welcome(ctx context.Context, p *program, v *service, ln net.Listener) error {
 	address, err := localURL(ln.Addr().String())
 	if err != nil {
 		return err
@@ -122,7 +130,7 @@ func (c *devCommand) welcome(ctx context.Context, p *program, v *service, ln net
 			return fmt.Errorf("load demo data (or start with --no-demo): %w", err)
 		}
 	}
-	_, _ = fmt.Fprintf(p.stderr, "Ready after %v. Ctrl-C stops everything.\n\n", time.Since(began).Round(10*time.Millisecond))
+	_, _ = fmt.Fprintf(p.stderr, "Ready after %v. Ctrl-C stops everything.\n\n", time.Since(c.began).Round(10*time.Millisecond))
 	return w.print(p.stdout)
 }
 
