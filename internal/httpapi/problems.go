@@ -125,6 +125,7 @@ var errorTable = []struct {
 
 	{anchor.ErrNoEpoch, unavailable.saying("No epoch is in force, so nothing can be valued.")},
 	{anchor.ErrNoFactor, pledgeNotActive.saying("The epoch in force does not value this GPU class.")},
+	{anchor.ErrInputs, internal},
 
 	{id.ErrMalformed, missing},
 

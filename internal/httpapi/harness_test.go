@@ -1,0 +1,317 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ballast-compute/ballast/internal/access"
+	"github.com/ballast-compute/ballast/internal/httpapi"
+	"github.com/ballast-compute/ballast/internal/ledger"
+	"github.com/ballast-compute/ballast/internal/pg"
+	"github.com/ballast-compute/ballast/internal/pg/pgtest"
+	"github.com/ballast-compute/ballast/internal/providers"
+	"github.com/ballast-compute/ballast/internal/redeem"
+)
+
+// server is the whole API on a database of its own, in which the story of the contract's examples has happened (see world_test.go).
+type server struct {
+	t  testing.TB
+	db *pgtest.Database
+	// names has ids and keys by their names in the contract's x-fixtures, and more; see world.
+	names   world
+	metrics *httpapi.Metrics
+	logs    *logBuffer
+	handler http.Handler
+	client  *http.Client
+}
+
+// settings are what a test may want otherwise.
+type settings struct {
+	transport httpapi.Transport
+	ledger    ledger.Options
+	timeout   time.Duration
+}
+
+// newServer starts a server with the rights of production. Every answer that its client gets is compared with the contract.
+func newServer(t testing.TB, change ...func(*settings)) *server {
+	t.Helper()
+	db := pgtest.New(t, pgtest.WithSeed("httpapi world", seedWorld))
+	s := &server{t: t, db: db, logs: &logBuffer{}, metrics: httpapi.NewMetrics()}
+	logger := httpapi.NewLogger(s.logs, slog.LevelInfo)
+	set := settings{ledger: ledger.Options{Logger: logger}}
+	set.transport = httpapi.Transport{Logger: logger, Metrics: s.metrics, Health: httpapi.NewHealth(logger)}
+	for _, c := range change {
+		c(&set)
+	}
+	writes, err := pg.Open(t.Context(), pg.Config{URL: db.AppURL, MaxConns: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	api, stop := newAPI(db.App, writes, &set)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 20*time.Second)
+		defer cancel()
+		if err := stop(ctx); err != nil {
+			t.Errorf("the server does not stop: %v", err)
+		}
+		writes.Close()
+	})
+	s.handler = httpapi.New(api, set.transport)
+	s.client = &http.Client{Transport: validated{t: t, handler: s.handler, contract: theContract(t)}}
+	s.names = readWorld(t, db.Pool)
+	return s
+}
+
+// newAPI wires the domain as a program does.
+func newAPI(reads, writes *pgxpool.Pool, set *settings) (httpapi.API, func(context.Context) error) {
+	books := ledger.New(reads, writes, set.ledger)
+	keys := access.NewAuthenticator(reads, set.transport.Logger)
+	set.transport.Authenticate = keys.Authenticate
+	api := httpapi.API{
+		Ledger: books, Auditor: ledger.NewAuditor(reads, set.transport.Logger, redeem.CheckJournal), Access: access.NewStore(reads),
+		Providers: providers.NewStore(reads, books), Redemptions: redeem.New(reads, books), Pool: reads, RequestTimeout: set.timeout,
+	}
+	return api, func(ctx context.Context) error {
+		err := books.Close(ctx)
+		if closing := keys.Close(ctx); err == nil {
+			err = closing
+		}
+		return err
+	}
+}
+
+// logBuffer is a log that several goroutines write.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logBuffer) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// object is a JSON object.
+type object = map[string]any
+
+// reply is an answer, read to its end.
+type reply struct {
+	t      testing.TB
+	status int
+	header http.Header
+	text   []byte
+	body   object
+	ask    string
+}
+
+// call is a request that is being put together.
+type call struct {
+	s            *server
+	method, path string
+	body         []byte
+	header       http.Header
+}
+
+var keyCounter atomic.Int64
+
+// as begins a request with the key of a name, such as "operator"; "" is nobody. A POST gets a fresh idempotency key.
+func (s *server) as(who, method, path string, body any) *call {
+	s.t.Helper()
+	c := &call{s: s, method: method, path: s.names.fill(path), header: http.Header{}}
+	switch b := body.(type) {
+	case nil:
+	case string:
+		c.body = []byte(s.names.fill(b))
+	case []byte:
+		c.body = b
+	default:
+		text, err := json.Marshal(b)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		c.body = []byte(s.names.fill(string(text)))
+	}
+	if who != "" {
+		c.header.Set("Authorization", "Bearer "+s.names.key(s.t, who))
+	}
+	if c.body != nil {
+		c.header.Set("Content-Type", "application/json")
+	}
+	if method == http.MethodPost && path != "/v1/transfers/batch" {
+		c.header.Set("Idempotency-Key", "test-"+strconv.FormatInt(keyCounter.Add(1), 10))
+	}
+	return c
+}
+
+func (c *call) with(name, value string) *call {
+	c.header.Set(name, value)
+	return c
+}
+
+// send makes the request.
+func (c *call) send() *reply {
+	t := c.s.t
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), c.method, "http://ballast.test"+c.path, bytes.NewReader(c.body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.body == nil {
+		r.Body, r.ContentLength = http.NoBody, 0
+	}
+	maps.Copy(r.Header, c.header)
+	res, err := c.s.client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close() //nolint:errcheck // It is in memory.
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := &reply{t: t, status: res.StatusCode, header: res.Header, text: text, ask: c.method + " " + c.path}
+	if strings.HasSuffix(strings.Split(res.Header.Get("Content-Type"), ";")[0], "json") {
+		d := json.NewDecoder(bytes.NewReader(text))
+		d.UseNumber()
+		if err := d.Decode(&got.body); err != nil {
+			t.Errorf("%s: not JSON: %s", got.ask, text)
+		}
+	}
+	return got
+}
+
+// want fails the test unless the answer has the status and, for an error, the code.
+func (c *call) want(status int, code ...string) *reply {
+	c.s.t.Helper()
+	got := c.send()
+	if got.status != status || len(code) > 0 && got.body["code"] != code[0] {
+		c.s.t.Fatalf("%s: answered %d %s, want %d %v", got.ask, got.status, got.text, status, code)
+	}
+	return got
+}
+
+func (s *server) get(who, path string) *call {
+	s.t.Helper()
+	return s.as(who, http.MethodGet, path, nil)
+}
+
+func (s *server) post(who, path string, body any) *call {
+	s.t.Helper()
+	return s.as(who, http.MethodPost, path, body)
+}
+
+// at returns what is at a path such as "data.0.id".
+func (r *reply) at(path string) any {
+	r.t.Helper()
+	var v any = r.body
+	for part := range strings.SplitSeq(path, ".") {
+		switch in := v.(type) {
+		case object:
+			v = in[part]
+		case []any:
+			i, err := strconv.Atoi(part)
+			if err != nil || i >= len(in) {
+				r.t.Fatalf("%s: there is no %s in %s", r.ask, path, r.text)
+			}
+			v = in[i]
+		default:
+			r.t.Fatalf("%s: there is no %s in %s", r.ask, path, r.text)
+		}
+	}
+	return v
+}
+
+func (r *reply) string(path string) string {
+	r.t.Helper()
+	text, ok := r.at(path).(string)
+	if !ok {
+		r.t.Fatalf("%s: %s is no string in %s", r.ask, path, r.text)
+	}
+	return text
+}
+
+// expect compares values at paths, given as path, value, path, value. Numbers are compared as they are written.
+func (r *reply) expect(pairs ...any) *reply {
+	r.t.Helper()
+	for i := 0; i < len(pairs); i += 2 {
+		path, want := pairs[i].(string), pairs[i+1]
+		got := r.at(path)
+		if n, ok := got.(json.Number); ok {
+			got = n.String()
+		}
+		if got != want {
+			r.t.Errorf("%s: %s is %v, want %v", r.ask, path, got, want)
+		}
+	}
+	return r
+}
+
+// ids returns the ids of a page.
+func (r *reply) ids() []string {
+	r.t.Helper()
+	ids := []string{}
+	for _, item := range r.at("data").([]any) {
+		ids = append(ids, item.(object)["id"].(string))
+	}
+	return ids
+}
+
+// fields returns what an answer says is wrong, as field:code.
+func (r *reply) fields() []string {
+	r.t.Helper()
+	var fields []string
+	list, _ := r.body["errors"].([]any)
+	for _, e := range list {
+		fields = append(fields, e.(object)["field"].(string)+":"+e.(object)["code"].(string))
+	}
+	return fields
+}
+
+// rows counts the rows of every table but those that a request may touch without having an effect: last uses are columns.
+func (s *server) rows() map[string]int64 {
+	s.t.Helper()
+	ctx := s.t.Context()
+	found, err := s.db.Pool.Query(ctx, `SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace`)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	tables, err := pgx.CollectRows(found, pgx.RowTo[string])
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	slices.Sort(tables)
+	counts := make(map[string]int64, len(tables))
+	for _, table := range tables {
+		var n int64
+		if err := s.db.Pool.QueryRow(ctx, "SELECT count(*) FROM "+pgx.Identifier{table}.Sanitize()).Scan(&n); err != nil {
+			s.t.Fatal(err)
+		}
+		counts[table] = n
+	}
+	return counts
+}
+
+func freshKey() string { return uuid.NewString() }
