@@ -1,0 +1,70 @@
+// Command bench measures the write path over HTTP against a plain one-transfer SQL function on the same Postgres, in the
+// same run, and prints the ratios of DESIGN's section 7 as a table for docs/benchmarks.md.
+//
+//	go run ./cmd/bench                     the quick run, about two minutes
+//	go run ./cmd/bench --postings 10000000 also with ten million postings in the journal
+//
+// It starts a Postgres of its own (fsync on), the API as a process of its own, and pgbench, which comes with Postgres.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+type options struct {
+	Seconds     int  `default:"8" help:"How long each measurement takes."`
+	Rounds      int  `default:"3" help:"How often the measurements are repeated, in turn; the table has their medians."`
+	Accounts    int  `default:"1000" help:"How many accounts take part."`
+	Connections int  `default:"256" help:"How many connections send single transfers."`
+	Postings    int  `default:"0" help:"How many postings to write to the journal for the second half; 0 leaves it out."`
+	OpenLoop    bool `default:"true" negatable:"" help:"Also measure the latency at a third of the peak."`
+}
+
+func main() {
+	var opts options
+	kong.Parse(&opts, kong.Name("bench"), kong.Description("Measure the write path against plain SQL on the same Postgres."))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, opts); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1) //nolint:gocritic // stop has nothing left to do
+	}
+}
+
+func run(ctx context.Context, opts options) error {
+	rig, err := newRig(ctx, opts)
+	if err != nil {
+		return err
+	}
+	defer rig.close()
+	fmt.Printf("%s\n\n", rig.describe())
+	empty, err := rig.measure(ctx, "a fresh ledger")
+	if err != nil {
+		return err
+	}
+	empty.print()
+	if opts.Postings == 0 {
+		return nil
+	}
+	began := time.Now()
+	if err := rig.fill(ctx, opts.Postings); err != nil {
+		return err
+	}
+	fmt.Printf("\nThe journal was filled with %d postings in %s.\n\n", opts.Postings, time.Since(began).Round(time.Second))
+	full, err := rig.measure(ctx, fmt.Sprintf("with %d postings", opts.Postings))
+	if err != nil {
+		return err
+	}
+	full.print()
+	fmt.Printf("\n| transfers a second with %d postings, of those on a fresh ledger | %s |\n|---|---|\n", opts.Postings, "ratio")
+	for i := range empty.rows {
+		fmt.Printf("| %s | %.2f |\n", empty.rows[i].name, full.rows[i].rate/empty.rows[i].rate)
+	}
+	return nil
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// report is the table of one state of the ledger.
+type report struct {
+	title    string
+	rows     []row
+	p50, p99 time.Duration
+	openRate float64
+	rss, hwm float64
+}
+
+// row is the median rate of one measurement, and what it is held against.
+type row struct {
+	name   string
+	rate   float64
+	versus string
+	ratio  float64
+	goal   float64
+}
+
+// measure runs everything in turn, round after round, so that a slow minute of the machine falls on all alike.
+func (r *rig) measure(ctx context.Context, title string) (*report, error) {
+	type measurement struct {
+		name string
+		run  func() (float64, error)
+	}
+	all := []measurement{
+		{"yardstick uniform", func() (float64, error) { return r.pgbench(ctx, "uniform.sql") }},
+		{"uniform", func() (float64, error) {
+			return r.closedLoop(ctx, workload{batch: 1, connections: r.opts.Connections})
+		}},
+		{"batch", func() (float64, error) { return r.closedLoop(ctx, workload{batch: 1000, connections: 8}) }},
+		{"yardstick hot", func() (float64, error) { return r.pgbench(ctx, "hot.sql") }},
+		{"hot", func() (float64, error) {
+			return r.closedLoop(ctx, workload{hot: true, batch: 1, connections: r.opts.Connections})
+		}},
+	}
+	rates := map[string][]float64{}
+	for round := range r.opts.Rounds {
+		for _, m := range all {
+			rate, err := m.run()
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", m.name, err)
+			}
+			fmt.Printf("  round %d, %s, %s: %.0f/s\n", round+1, title, m.name, rate)
+			rates[m.name] = append(rates[m.name], rate)
+		}
+	}
+	return r.report(ctx, title, rates)
+}
+
+func (r *rig) report(ctx context.Context, title string, rates map[string][]float64) (*report, error) {
+	uniform, hot := median(rates["uniform"]), median(rates["hot"])
+	plain, plainHot := median(rates["yardstick uniform"]), median(rates["yardstick hot"])
+	batch := median(rates["batch"])
+	out := &report{title: title, rows: []row{
+		{"single transfers over HTTP", uniform, "yardstick", uniform / plain, 1.5},
+		{"the same, all into one account", hot, "yardstick, one account", hot / plainHot, 8},
+		{"batches of 1,000 over HTTP", batch, "single transfers", batch / uniform, 4},
+		{"yardstick: plain SQL function, 64 clients", plain, "", 1, 0},
+		{"yardstick, one account", plainHot, "", 1, 0},
+	}}
+	var err error
+	if out.rss, err = r.memory("VmRSS"); err != nil {
+		return nil, err
+	}
+	if out.hwm, err = r.memory("VmHWM"); err != nil {
+		return nil, err
+	}
+	if r.opts.OpenLoop {
+		out.openRate = uniform / 3
+		latencies, err := r.openLoop(ctx, out.openRate)
+		if err != nil {
+			return nil, err
+		}
+		out.p50, out.p99 = percentile(latencies, 0.50), percentile(latencies, 0.99)
+	}
+	return out, nil
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}
+
+func (p *report) print() {
+	fmt.Printf("\n| %s | a second | ratio | goal |\n|---|---:|---:|---:|\n", p.title)
+	for _, r := range p.rows {
+		if r.goal == 0 {
+			fmt.Printf("| %s | %.0f | | |\n", r.name, r.rate)
+			continue
+		}
+		fmt.Printf("| %s | %.0f | %.2f × %s | ≥ %.1f |\n", r.name, r.rate, r.ratio, r.versus, r.goal)
+	}
+	if p.openRate > 0 {
+		fmt.Printf("| open loop at %.0f a second (a third of the peak) | p50 %s, p99 %s | | |\n", p.openRate, p.p50.Round(10*time.Microsecond), p.p99.Round(10*time.Microsecond))
+	}
+	fmt.Printf("| resident memory of the API: after the load, and at most | %.0f MiB, %.0f MiB | | ≤ 150 MiB |\n", p.rss, p.hwm)
+}
