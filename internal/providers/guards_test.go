@@ -2,7 +2,6 @@ package providers_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -128,13 +127,18 @@ func TestAccountsBelongToTheirPledge(t *testing.T) {
 func TestMintsFollowTheJournal(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	p, other := w.active(h100, 10*hour, "0.5"), w.active(h100, 10*hour, "0.5")
+	p, other := w.active(h100, 100*hour, "0.5"), w.active(h100, 100*hour, "0.5")
 	epoch, err := anchor.InForce(t.Context(), w.App)
 	if err != nil {
 		t.Fatal(err)
 	}
-	post := func(kind ledger.Kind, hours int64) *ledger.Transaction {
-		v := w.ledger.Submit(t.Context(), &ledger.Command{Kind: kind, Call: call(w.provider), Subject: p.ID, Step: bareMint{p, w.account, hour, hours, epoch.ID}})[0]
+	post := func(kind ledger.Kind, hours int64, change ...func(*ledger.Command, *bareMint)) *ledger.Transaction {
+		step := &bareMint{pledge: p, account: w.account, amount: hour, hours: hours, epoch: epoch.ID}
+		c := &ledger.Command{Kind: kind, Call: call(w.provider), Subject: p.ID, Step: step}
+		for _, apply := range change {
+			apply(c, step)
+		}
+		v := w.ledger.Submit(t.Context(), c)[0]
 		if v.Err != nil {
 			t.Fatal(v.Err)
 		}
@@ -185,6 +189,15 @@ func TestMintsFollowTheJournal(t *testing.T) {
 	} {
 		refused(t, what, insert(truth(), before), "BL006", "mints_follow_the_journal")
 	}
+	for what, change := range map[string]func(*ledger.Command, *bareMint){
+		"more than two postings": func(_ *ledger.Command, s *bareMint) { s.more = true },
+		"about something else":   func(c *ledger.Command, _ *bareMint) { c.Subject = other.ID },
+		"of no epoch":            func(_ *ledger.Command, s *bareMint) { s.epoch = uuid.Nil },
+	} {
+		posted, row := post(ledger.KindMint, 2*hour, change), truth()
+		row[0], row[1] = posted.Seq, posted.ID
+		refused(t, what, insert(row, ""), "BL006", "mints_follow_the_journal")
+	}
 	row := truth()
 	row[0], row[1], row[5] = short.Seq, short.ID, int64(2*hour-1)
 	refused(t, "too few hours", insert(row, ""), "23514", "mints_are_backed")
@@ -198,6 +211,8 @@ type bareMint struct {
 	account       uuid.UUID
 	amount, hours int64
 	epoch         uuid.UUID
+	// more takes a token back in the same transaction.
+	more bool
 }
 
 func (s bareMint) Lock() []uuid.UUID {
@@ -206,11 +221,14 @@ func (s bareMint) Lock() []uuid.UUID {
 func (s bareMint) Read(*pgx.Batch) {}
 
 func (s bareMint) Decide(*ledger.Book) (ledger.Decision, error) {
-	details, err := json.Marshal(map[string]string{})
-	return ledger.Decision{Epoch: s.epoch, Details: details, Moves: []ledger.Move{
+	d := ledger.Decision{Epoch: s.epoch, Moves: []ledger.Move{
 		{From: s.pledge.Accounts.Issuance, To: s.account, Amount: money.Micros(s.amount)},
 		{From: s.pledge.Accounts.Available, To: s.pledge.Accounts.Backing, Amount: money.Micros(s.hours)},
-	}}, err
+	}}
+	if s.more {
+		d.Moves = append(d.Moves, ledger.Move{From: s.account, To: s.pledge.Accounts.Issuance, Amount: money.Micros(1)})
+	}
+	return d, nil
 }
 
 func (s bareMint) Write(*pgx.Batch, *ledger.Transaction) {}
