@@ -192,6 +192,8 @@ func TestMintsFollowTheJournal(t *testing.T) {
 	for what, change := range map[string]func(*ledger.Command, *bareMint){
 		"more than two postings": func(_ *ledger.Command, s *bareMint) { s.more = true },
 		"about something else":   func(c *ledger.Command, _ *bareMint) { c.Subject = other.ID },
+		"hours of another's":     func(_ *ledger.Command, s *bareMint) { s.pledge.Accounts.Available = other.Accounts.Available },
+		"hours behind another's": func(_ *ledger.Command, s *bareMint) { s.pledge.Accounts.Backing = other.Accounts.Backing },
 		"of no epoch":            func(_ *ledger.Command, s *bareMint) { s.epoch = uuid.Nil },
 	} {
 		posted, row := post(ledger.KindMint, 2*hour, change), truth()
