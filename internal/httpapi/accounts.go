@@ -22,9 +22,13 @@ var (
 	gpuClassForm = regexp.MustCompile(`^[A-Z0-9][A-Z0-9-]{0,39}$`)
 )
 
-// pathID returns the id in the path. One that is malformed names nothing, which is 404.
+// pathID returns the id in the path. One that is malformed or nil names nothing, which is 404.
 func pathID(r *http.Request, prefix id.Prefix, name string) (uuid.UUID, error) {
-	return id.Parse(prefix, chi.URLParam(r, name))
+	u, err := id.Parse(prefix, chi.URLParam(r, name))
+	if err == nil && u == uuid.Nil {
+		err = id.ErrMalformed
+	}
+	return u, err
 }
 
 // mayRead tells whether a caller may see an account: holders and providers their own, the other roles all.

@@ -4,6 +4,7 @@ package httpapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -105,6 +106,9 @@ func (a *API) create(w http.ResponseWriter, r *http.Request, decoded any, effect
 	}
 	var first, kept []byte
 	got, replayed, err := idempotency.Once(r.Context(), a.Pool, key, request, func(tx pgx.Tx) (idempotency.Answer, error) {
+		if used, err := ledger.HasDigest(r.Context(), tx, key.Digest()); err != nil || used {
+			return idempotency.Answer{}, cmp.Or(err, idempotency.ErrReused)
+		}
 		made, err := effect(tx)
 		if err != nil {
 			return idempotency.Answer{}, err

@@ -79,13 +79,14 @@ func (f *faults) present(field, text string) bool {
 	return true
 }
 
-// id returns the id in a required field.
+// id returns the id in a required field. The nil UUID is nobody's id, and means nobody or everybody to the domain, so it is
+// refused.
 func (f *faults) id(prefix id.Prefix, field, text string) uuid.UUID {
 	if !f.present(field, text) {
 		return uuid.Nil
 	}
 	u, err := id.Parse(prefix, text)
-	if err != nil {
+	if err != nil || u == uuid.Nil {
 		f.invalidValue(field)
 	}
 	return u

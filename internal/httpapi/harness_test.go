@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -315,3 +316,10 @@ func (s *server) rows() map[string]int64 {
 }
 
 func freshKey() string { return uuid.NewString() }
+
+func sameRows(t testing.TB, before, after map[string]int64) {
+	t.Helper()
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("rows were written (-before +after):\n%s", diff)
+	}
+}

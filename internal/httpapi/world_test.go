@@ -188,3 +188,12 @@ func readWorld(t testing.TB, pool *pgxpool.Pool) world {
 	}
 	return names
 }
+
+func uuidOf(t testing.TB, prefix, text string) uuid.UUID {
+	t.Helper()
+	u, err := id.Parse(id.Prefix(prefix), text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}

@@ -1,0 +1,241 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// attack is a request that must be refused.
+type attack struct {
+	name    string
+	body    []byte
+	headers map[string]string
+	status  int
+	code    string
+	// field is what must be among the fields at fault, as field:code; or "".
+	field string
+}
+
+var (
+	anyText   = regexp.MustCompile(`:"[^"]*"`)
+	anyAmount = regexp.MustCompile(`"(amount|hours)":"[^"]*"`)
+	anyID     = regexp.MustCompile(`"(\w+_id|from_account|to_account)":"((?:acct|pldg|prov|hldr)_[^"]*)"`)
+)
+
+// attacksOn makes every attack that fits a well-formed body out of it.
+func attacksOn(body object, batch bool) []attack {
+	text, err := json.Marshal(body)
+	if err != nil {
+		panic(err)
+	}
+	bad := func(name, field string, b string) attack {
+		return attack{name: name, body: []byte(b), status: 400, code: "invalid_request", field: field}
+	}
+	whole := string(text)
+	inner := strings.TrimSuffix(whole, "}")
+	more := inner + ","
+	if len(body) == 0 {
+		more = inner
+	}
+	limit := 64 << 10
+	if batch {
+		limit = 6 << 20
+	}
+	all := []attack{
+		bad("unknown field", "unheard_of:unknown_field", more+`"unheard_of":1}`),
+		bad("prototype", "__proto__:unknown_field", more+`"__proto__":{}}`),
+		bad("deep", "", more+`"unheard_of":`+strings.Repeat("[", 40)+strings.Repeat("]", 40)+"}"),
+		bad("very deep", "", strings.Repeat(`{"a":`, 10000)),
+		bad("trailing object", "body:trailing_data", whole+"{}"),
+		bad("trailing word", "body:trailing_data", whole+" x"),
+		bad("array", "body:not_an_object", "["+whole+"]"),
+		bad("string", "body:not_an_object", `"x"`),
+		bad("null", "body:not_an_object", `null`),
+		bad("cut off", "body:malformed_json", strings.TrimSuffix(whole, "}")),
+		bad("comment", "", "/* x */"+whole),
+		bad("byte order mark", "", "\xef\xbb\xbf"+whole),
+		{name: "too large", body: append(text, bytes.Repeat([]byte(" "), limit)...), status: 413, code: "payload_too_large"},
+		{name: "text/plain", body: text, headers: map[string]string{"Content-Type": "text/plain"}, status: 415, code: "unsupported_media_type"},
+		{name: "no type", body: text, headers: map[string]string{"Content-Type": ""}, status: 415, code: "unsupported_media_type"},
+		{name: "latin1", body: text, headers: map[string]string{"Content-Type": "application/json; charset=latin1"}, status: 415, code: "unsupported_media_type"},
+		{name: "gzip", body: text, headers: map[string]string{"Content-Encoding": "gzip"}, status: 415, code: "unsupported_media_type"},
+	}
+	for _, name := range slices.Sorted(maps.Keys(body)) {
+		value, _ := json.Marshal(body[name])
+		rest := maps.Clone(body)
+		delete(rest, name)
+		other, _ := json.Marshal(rest)
+		renamed := fmt.Sprintf(`,"%s":%s}`, strings.ToUpper(name[:1])+name[1:], value)
+		all = append(all,
+			bad("duplicate "+name, "", inner+fmt.Sprintf(`,"%s":%s}`, name, value)),
+			bad("capital "+name, "", strings.Replace(strings.TrimSuffix(string(other), "}")+renamed, "{,", "{", 1)),
+			bad("null "+name, name+":null_value", replaceMember(body, name, nil)),
+			bad("number "+name, "", replaceMember(body, name, 12.5)),
+			bad("boolean "+name, name+":wrong_type", replaceMember(body, name, true)),
+		)
+	}
+	if at := anyText.FindStringIndex(whole); at != nil {
+		put := func(s string) string { return whole[:at[0]] + `:"` + s + `"` + whole[at[1]:] }
+		all = append(all,
+			bad("NUL", "", put(`a\u0000b`)), bad("raw NUL", "", put("a\x00b")), bad("lone surrogate", "", put(`\ud800`)),
+			bad("reversed surrogates", "", put(`\udc00\ud800`)), bad("invalid UTF-8", "", put("\xff")), bad("overlong UTF-8", "", put("\xc0\xaf")),
+			bad("raw line feed", "", put("a\nb")),
+		)
+	}
+	if at := anyAmount.FindStringSubmatchIndex(whole); at != nil {
+		field := whole[at[2]:at[3]]
+		for _, amount := range []string{
+			"1e3", "1E3", "-1", "+1", "1.0000001", "01", "00.1", ".5", "1.", " 1", "1 ", "1,5", "1_000", "0x10", "NaN", "Infinity", "١", "１",
+			"99999999999999", "1.5.0", strings.Repeat("9", 5000), "1e999999999",
+		} {
+			all = append(all, bad("amount "+amount[:min(len(amount), 20)], "", whole[:at[0]]+`"`+field+`":"`+amount+`"`+whole[at[1]:]))
+		}
+	}
+	if at := anyID.FindStringSubmatchIndex(whole); at != nil {
+		id := whole[at[4]:at[5]]
+		for _, other := range []string{"", strings.ToUpper(id), "txn_" + id[5:], id + "0", id[:len(id)-1], id[:5] + "8" + id[6:], id[:5] + strings.Repeat("0", 26), "' OR 1=1 --"} {
+			all = append(all, bad("id "+other, "", whole[:at[4]]+other+whole[at[5]:]))
+		}
+	}
+	return all
+}
+
+func replaceMember(body object, name string, value any) string {
+	other := maps.Clone(body)
+	other[name] = value
+	text, err := json.Marshal(other)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+// Everything that is malformed is refused before it has any effect, on every call that takes a body.
+func TestHostileBodiesChangeNothing(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	before := s.rows()
+	count := 0
+	for _, op := range theContract(t).operations() {
+		if op.method != http.MethodPost {
+			continue
+		}
+		body := object{}
+		for _, example := range bodiesOf(op) {
+			if example != nil && len(example.(object)) > len(body) {
+				body = realIDs(t, s, example).(object)
+			}
+		}
+		path, who := pathOf(t, s, op), caller(op.roles())
+		for _, a := range attacksOn(body, strings.HasSuffix(path, "/batch")) {
+			count++
+			c := s.as(who, op.method, path, a.body)
+			for name, value := range a.headers {
+				c.with(name, value)
+				if value == "" {
+					c.header.Del(name)
+				}
+			}
+			got := c.send()
+			if got.status != a.status || got.body["code"] != a.code {
+				t.Errorf("%s, %s: %d %s, want %d %s", op, a.name, got.status, got.text, a.status, a.code)
+			}
+			if a.field != "" && !slices.Contains(got.fields(), a.field) {
+				t.Errorf("%s, %s: the fields at fault are %v, not %s", op, a.name, got.fields(), a.field)
+			}
+		}
+	}
+	sameRows(t, before, s.rows())
+	if count < 1000 {
+		t.Errorf("only %d attacks were made", count)
+	}
+	if logs := s.logs.String(); strings.Contains(logs, `"level":"ERROR"`) {
+		t.Errorf("something failed: %s", logs)
+	}
+}
+
+// Texts and metadata have limits, and everything that is wrong is said at once.
+func TestLimitsOfTexts(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	before := s.rows()
+	entries := map[string]string{}
+	for i := range 51 {
+		entries[fmt.Sprint(i)] = "x"
+	}
+	for _, tt := range []struct {
+		who, path string
+		body      object
+		want      []string
+	}{
+		{"alice", "/v1/transfers", object{"from_account": "x", "amount": "1e3", "reference": "", "metadata": entries},
+			[]string{"from_account:invalid_value", "to_account:required", "amount:invalid_value", "reference:invalid_value", "metadata:too_many_entries"}},
+		{"alice", "/v1/transfers", object{"from_account": "{alice_account}", "to_account": "{bob_account}", "amount": "1", "reference": strings.Repeat("é", 256)},
+			[]string{"reference:too_long"}},
+		{"alice", "/v1/transfers", object{"from_account": "{alice_account}", "to_account": "{bob_account}", "amount": "1", "reference": "a\u009fb"},
+			[]string{"reference:control_character"}},
+		{"alice", "/v1/transfers", object{"from_account": "{alice_account}", "to_account": "{bob_account}", "amount": "1", "metadata": object{"k": strings.Repeat("x", 4096)}},
+			[]string{"metadata:too_large"}},
+		{"operator", "/v1/holders", object{"name": strings.Repeat("x", 201), "external_ref": strings.Repeat("x", 201), "metadata": entries},
+			[]string{"metadata:too_many_entries", "name:too_long", "external_ref:too_long"}},
+		{"operator", "/v1/providers", object{"name": "a\tb"}, []string{"name:control_character"}},
+		{"operator", "/v1/api-keys", object{"role": "king", "name": ""}, []string{"name:required", "role:invalid_value"}},
+		{"operator", "/v1/api-keys", object{"role": "finance", "name": "x", "holder_id": "{alice}"}, []string{"holder_id:role_mismatch"}},
+		{"operator", "/v1/api-keys", object{"role": "holder", "name": "x"}, []string{"holder_id:role_mismatch"}},
+		{"operator", "/v1/api-keys", object{"role": "finance", "name": "x", "expires_at": "2020-01-01T00:00:00Z"}, []string{"expires_at:in_the_past"}},
+		{"operator", "/v1/api-keys/{api_key}/rotate", object{"overlap_seconds": 2592001}, []string{"overlap_seconds:out_of_range"}},
+		{"operator", "/v1/api-keys/{api_key}/rotate", object{"overlap_seconds": -1}, []string{"overlap_seconds:out_of_range"}},
+		{"operator", "/v1/accounts", object{"asset": "sch"}, []string{"asset:invalid_value", "holder_id:required"}},
+		{"alice", "/v1/holds", object{"account_id": "{alice_account}", "amount": "1", "expires_at": "2020-01-01T00:00:00Z"}, []string{"expires_at:in_the_past"}},
+		{"operator", "/v1/transactions/{transfer}/reverse", object{"reason": strings.Repeat("x", 501)}, []string{"reason:too_long"}},
+		{"operator", "/v1/pledges/{pledge_pending}/verify", object{"haircut": "1"}, []string{"haircut:invalid_value"}},
+		{"operator", "/v1/pledges/{pledge_pending}/verify", object{"haircut": ""}, []string{"haircut:required"}},
+		{"provider", "/v1/pledges", object{"gpu_class": "h100", "hours": "1", "region": "-", "sla_percent": "100.1", "document_sha256": "x"},
+			[]string{"gpu_class:invalid_value", "region:invalid_value", "starts_at:required", "expires_at:required", "sla_percent:invalid_value", "document_sha256:invalid_value"}},
+		{"provider", "/v1/pledges", object{"gpu_class": "NO-SUCH-GPU", "hours": "1", "region": "x", "starts_at": "2026-01-01T00:00:00Z", "expires_at": "2031-01-01T00:00:00Z"},
+			[]string{"gpu_class:unknown"}},
+		{"alice", "/v1/redemptions", object{"account_id": "{alice_account}", "amount": "1", "provider_id": "{provider}", "gpu_class": "H100-SXM-80GB", "recipient": object{"provider_account": ""}},
+			[]string{"recipient.provider_account:required"}},
+		{"alice", "/v1/transfers/batch", object{"mode": "all", "transfers": []any{}}, []string{"transfers:invalid_value", "mode:invalid_value"}},
+		{"alice", "/v1/transfers/batch", object{"mode": "atomic", "transfers": []any{
+			object{"idempotency_key": "a", "from_account": "{alice_account}", "to_account": "{bob_account}", "amount": "1"},
+			object{"idempotency_key": "a", "from_account": "{alice_account}", "to_account": "", "amount": "-1"},
+			object{"idempotency_key": "é", "from_account": "{alice_account}", "to_account": "{bob_account}", "amount": "1"},
+		}}, []string{
+			"transfers[1].to_account:required", "transfers[1].amount:invalid_value", "transfers[1].idempotency_key:duplicate_value",
+			"transfers[2].idempotency_key:invalid_value",
+		}},
+	} {
+		if got := s.post(tt.who, tt.path, tt.body).want(400, "invalid_request").fields(); !slices.Equal(got, tt.want) {
+			t.Errorf("%s %v: %v, want %v", tt.path, tt.body, got, tt.want)
+		}
+	}
+	sameRows(t, before, s.rows())
+}
+
+func TestMalformedParameters(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	cursor := s.get("operator", "/v1/accounts?limit=1").want(200).string("next_cursor")
+	for _, query := range []string{
+		"/v1/accounts?limit=0", "/v1/accounts?limit=201", "/v1/accounts?limit=-1", "/v1/accounts?limit=1e2", "/v1/accounts?limit=", "/v1/accounts?limit=007",
+		"/v1/accounts?limit=1&limit=2", "/v1/accounts?cursor=x", "/v1/accounts?cursor=" + cursor + "A", "/v1/accounts?cursor=", "/v1/accounts?status=gone",
+		"/v1/accounts?holder_id={provider}", "/v1/accounts?holder_id=hldr_00000000000000000000000000", "/v1/accounts?asset=sch", "/v1/accounts?kind=x",
+		"/v1/accounts?asset=%00", "/v1/accounts?%zz", "/v1/accounts?status=%ff",
+		// A cursor belongs to its list, filters included.
+		"/v1/holders?cursor=" + cursor, "/v1/accounts?status=open&cursor=" + cursor,
+		"/v1/accounts/{alice_account}?at=yesterday", "/v1/accounts/{alice_account}?at=2999-01-01T00:00:00Z", "/v1/accounts/{alice_account}?at_seq=-1",
+		"/v1/accounts/{alice_account}?at_seq=1&at=2026-11-01T00:00:00Z", "/v1/accounts/{alice_account}?at_seq=9223372036854775808",
+		"/v1/transactions?reference=%00", "/v1/transactions?kind=gift", "/v1/holds?status=x", "/v1/pledges?gpu_class=h", "/v1/redemptions?status=x",
+		"/v1/reports/trial-balance?format=xlsx", "/v1/reports/trial-balance?at=2999-01-01T00:00:00Z", "/v1/reports/trial-balance?at=0000-01-01T00:00:00Z",
+	} {
+		s.get("operator", query).want(400, "invalid_request")
+	}
+}

@@ -1,0 +1,208 @@
+package httpapi_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// Every call that needs an idempotency key has one effect under one key: the same request has the first answer again, another
+// request is refused, and nothing more is written.
+func TestOneKeyHasOneEffect(t *testing.T) {
+	t.Parallel()
+	for _, op := range theContract(t).operations() {
+		key := op.Parameters.GetByInAndName("header", "Idempotency-Key")
+		if key == nil || !key.Required {
+			continue
+		}
+		t.Run(op.OperationID, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t)
+			var body any
+			for _, example := range bodiesOf(op) {
+				if example != nil {
+					body = realIDs(t, s, example)
+				}
+			}
+			path, who := pathOf(t, s, op), caller(op.roles())
+			send := func() *reply {
+				return s.as(who, op.method, path, body).with("Idempotency-Key", "the key").want(successStatus(op))
+			}
+			start := s.rows()
+			first := send()
+			if first.header.Get("Idempotency-Replayed") != "" {
+				t.Error("the first answer says that it repeats another")
+			}
+			before := s.rows()
+			again := send()
+			if again.header.Get("Idempotency-Replayed") != "true" {
+				t.Error("the second answer does not say that it repeats the first")
+			}
+			if _, secret := first.body["key"]; secret {
+				first.body["key"] = nil // It is shown once.
+			} else if string(again.text) != string(first.text) {
+				t.Errorf("first %s, then %s", first.text, again.text)
+			}
+			if diff := cmp.Diff(first.body, again.body); diff != "" {
+				t.Errorf("the answers differ:\n%s", diff)
+			}
+			for name, c := range otherRequests(s, who, path) {
+				if name == "of the books" && before["transactions"] == start["transactions"] {
+					continue // The books do not look for keys of what was made beside them.
+				}
+				if got := c.with("Idempotency-Key", "the key").send(); got.status != 422 || got.body["code"] != "idempotency_key_reused" {
+					t.Errorf("the key with another request, %s: %d %s", name, got.status, got.text)
+				}
+			}
+			sameRows(t, before, s.rows())
+		})
+	}
+}
+
+// otherRequests are calls that the same caller may make, and has not made.
+func otherRequests(s *server, who, path string) map[string]*call {
+	other := map[string]*call{}
+	switch who {
+	case "operator":
+		other["of the books"] = s.post(who, "/v1/transfers", `{"from_account":"{bob_account}","to_account":"{alice_account}","amount":"0.000007"}`)
+		other["beside the books"] = s.post(who, "/v1/holders", `{"name":"Somebody else"}`)
+	case "provider":
+		other["of the books"] = s.post(who, "/v1/mints", `{"pledge_id":"{pledge}","account_id":"{bob_account}","amount":"0.000007"}`)
+		other["beside the books"] = s.post(who, "/v1/pledges", strings.Replace(pledgeBody, "1000", "7", 1))
+	case "alice":
+		other["of the books"] = s.post(who, "/v1/holds", `{"account_id":"{alice_account}","amount":"0.000007"}`)
+		other["beside the books"] = s.post(who, "/v1/accounts", `{"asset":"USD","name":"Another"}`)
+	default:
+		panic("nobody makes " + path + " as " + who)
+	}
+	return other
+}
+
+// Only what took effect is kept: after a refusal, the same key may be tried again.
+func TestKeyOfARefusedRequestMayBeTriedAgain(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	pay := func() *call {
+		return s.post("bob", "/v1/transfers", `{"from_account":"{bob_account}","to_account":"{carol_account}","amount":"20"}`).with("Idempotency-Key", "rent")
+	}
+	pay().want(422, "insufficient_funds")
+	s.post("operator", "/v1/transfers", `{"from_account":"{alice_account}","to_account":"{bob_account}","amount":"10"}`).want(201)
+	if got := pay().want(201); got.header.Get("Idempotency-Replayed") != "" {
+		t.Error("a refusal was kept")
+	}
+	add := func() *call {
+		return s.post("operator", "/v1/holders", `{"name":"X","external_ref":"taken"}`).with("Idempotency-Key", "add")
+	}
+	s.post("operator", "/v1/holders", `{"name":"Y","external_ref":"taken"}`).want(201)
+	add().want(409, "conflict")
+	if _, err := s.db.Pool.Exec(t.Context(), `UPDATE holders SET external_ref = NULL`); err != nil {
+		t.Fatal(err)
+	}
+	add().want(201)
+}
+
+// Two callers may use the same key without meeting, and a rotated API key keeps its idempotency keys.
+func TestKeysBelongToTheirCaller(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	body := `{"asset":"SCH","name":"Another"}`
+	alices := s.post("alice", "/v1/accounts", body).with("Idempotency-Key", "k").want(201).string("id")
+	bobs := s.post("bob", "/v1/accounts", body).with("Idempotency-Key", "k").want(201).string("id")
+	if alices == bobs {
+		t.Error("Bob was answered with Alice's account")
+	}
+	s.names["key.alice2"] = s.post("operator", "/v1/api-keys/{api_key}/rotate", `{}`).want(201).string("key")
+	if again := s.post("alice2", "/v1/accounts", body).with("Idempotency-Key", "k").want(201); again.string("id") != alices {
+		t.Error("the rotated key does not know what the first one did")
+	}
+}
+
+// While a request still runs, the same key is told to wait.
+func TestKeyOfARunningRequest(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	release := s.lock(t, "alice_account")
+	ask := func() *call {
+		return s.post("alice", "/v1/transfers", `{"from_account":"{alice_account}","to_account":"{bob_account}","amount":"1"}`).with("Idempotency-Key", "k")
+	}
+	var done sync.WaitGroup
+	done.Go(func() { ask().send().expectStatus(http.StatusCreated) })
+	s.waitForLock(t)
+	ask().want(409, "idempotency_in_progress")
+	s.post("alice", "/v1/transfers/batch",
+		`{"mode":"independent","transfers":[{"idempotency_key":"k","from_account":"{alice_account}","to_account":"{bob_account}","amount":"1"}]}`).
+		want(200).expect("results.0.status", "409", "results.0.error.code", "idempotency_in_progress")
+	release()
+	done.Wait()
+	if got := ask().want(201); got.header.Get("Idempotency-Replayed") != "true" {
+		t.Error("the first request took no effect")
+	}
+}
+
+func (r *reply) expectStatus(status int) {
+	r.t.Helper()
+	if r.status != status {
+		r.t.Errorf("%s: answered %d %s, want %d", r.ask, r.status, r.text, status)
+	}
+}
+
+// lock keeps the write path waiting for an account of the world until release is called.
+func (s *server) lock(t *testing.T, name string) (release func()) {
+	t.Helper()
+	tx, err := s.db.Pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	release = sync.OnceFunc(func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) })
+	t.Cleanup(release)
+	if _, err := tx.Exec(t.Context(), `SELECT FROM accounts WHERE id = $1 FOR UPDATE`, uuidOf(t, "acct", s.names[name])); err != nil {
+		t.Fatal(err)
+	}
+	return release
+}
+
+// waitForLock returns once a session of the program waits for a lock.
+func (s *server) waitForLock(t *testing.T) {
+	t.Helper()
+	const waiting = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
+	for range 1000 {
+		var n int
+		if err := s.db.Pool.QueryRow(t.Context(), waiting).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		if n > 0 {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatal("nobody waits for the lock")
+}
+
+// A batch may be sent again as it is, and a transfer that was sent alone may be repeated in one.
+func TestBatchesAreRepeatable(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	transfer := `"from_account":"{alice_account}","to_account":"{bob_account}","amount":"1","metadata":{"b":"2","a":"1"}`
+	alone := s.post("alice", "/v1/transfers", "{"+transfer+"}").with("Idempotency-Key", "k1").want(201)
+	for _, mode := range []string{"independent", "atomic"} {
+		batch := fmt.Sprintf(`{"mode":%q,"transfers":[{"idempotency_key":"k1",%s},{"idempotency_key":"k2-%s",%s}]}`, mode, transfer, mode, transfer)
+		first := s.post("alice", "/v1/transfers/batch", batch).want(200).
+			expect("results.0.status", "201", "results.0.replayed", true, "results.0.transfer.id", alone.string("id"), "results.1.status", "201", "results.1.replayed", nil)
+		again := s.post("alice", "/v1/transfers/batch", batch).want(200).
+			expect("results.1.replayed", true, "results.1.transfer.id", first.string("results.1.transfer.id"))
+		if diff := cmp.Diff(first.at("results.1.transfer"), again.at("results.1.transfer")); diff != "" {
+			t.Error(diff)
+		}
+		other := strings.ReplaceAll(batch, `"1"`, `"2"`)
+		s.post("alice", "/v1/transfers/batch", other).want(200).expect("results.0.status", "422", "results.0.error.code", map[string]any{
+			"independent": "idempotency_key_reused", "atomic": "idempotency_key_reused",
+		}[mode])
+	}
+	s.get("alice", "/v1/accounts/{alice_account}").want(200).expect("balance", "69.500000")
+}
