@@ -9,14 +9,14 @@ import (
 	"github.com/ballast-compute/ballast/internal/anchor"
 )
 
-// What expires first is taken first, so that as few hours as possible lapse. The rest of a released pledge was taken back, but
-// not the hours that back tokens.
+// What expires first is taken first, so that as few hours as possible lapse. No pledge but an active one has hours that can
+// still be earmarked: what is exhausted or released has none left.
 const selectCandidatesSQL = `
 SELECT p.id, b.id, e.id, p.expires_at, b.balance
 FROM pledges p
 JOIN accounts b ON b.pledge_id = p.id AND b.kind = 'pledge_backing'
 JOIN accounts e ON e.pledge_id = p.id AND e.kind = 'pledge_earmarked'
-WHERE p.provider_id = $1 AND p.gpu_class = $2 AND p.status IN ('active', 'exhausted', 'released')
+WHERE p.provider_id = $1 AND p.gpu_class = $2 AND p.status = 'active'
   AND p.expires_at > clock_timestamp() AND b.balance > 0
 ORDER BY p.expires_at, p.id LIMIT $3`
 

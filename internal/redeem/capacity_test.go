@@ -45,16 +45,14 @@ func TestHoursThatExpireFirstAreTakenFirst(t *testing.T) {
 	rival, _ := s.desk.provider(t)
 	others := s.desk.pledge(t, rival, h100, 10*hour, time.Now().Add(time.Minute))
 	defaulted := s.desk.pledge(t, s.provider, h100, 10*hour, time.Now().Add(time.Minute))
-	exhausted := s.desk.pledge(t, s.provider, h100, 10*hour, time.Now().Add(3*time.Hour))
 	s.become(t, defaulted, "defaulted")
-	s.become(t, exhausted, "exhausted")
 	s.mint(t, s.issuance, s.account, 100*hour)
 
 	if diff := cmp.Diff(map[uuid.UUID]int64{s.pledge.id: 4 * hour}, s.lines(t, s.request(t, 4*hour).ID)); diff != "" {
 		t.Error(diff)
 	}
-	r := s.request(t, 30*hour)
-	want := map[uuid.UUID]int64{s.pledge.id: 6 * hour, soon.id: 10 * hour, exhausted.id: 10 * hour, late.id: 4 * hour}
+	r := s.request(t, 20*hour)
+	want := map[uuid.UUID]int64{s.pledge.id: 6 * hour, soon.id: 10 * hour, late.id: 4 * hour}
 	if diff := cmp.Diff(want, s.lines(t, r.ID)); diff != "" {
 		t.Error(diff)
 	}
@@ -136,4 +134,24 @@ func TestEnoughTakesNoMoreThanNeeded(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestPledgeIsExhaustedByItsLastDelivery(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, 100*hour)
+	for _, tt := range []struct {
+		amount int64
+		want   string
+	}{{60 * hour, "active"}, {40 * hour, "exhausted"}} {
+		if _, _, err := s.Issue(t.Context(), s.issuanceOf(s.request(t, tt.amount), tt.want)); err != nil {
+			t.Fatal(err)
+		}
+		var status, event string
+		err := s.db.App.QueryRow(t.Context(), `SELECT status, (SELECT e.status FROM pledge_events e WHERE e.pledge_id = p.id ORDER BY event DESC LIMIT 1)
+			FROM pledges p WHERE id = $1`, s.pledge.id).Scan(&status, &event)
+		if err != nil || status != tt.want || event != tt.want {
+			t.Errorf("after %d: %s, %s, %v; want %s", tt.amount, status, event, err, tt.want)
+		}
+	}
+	s.proveBooks(t)
 }

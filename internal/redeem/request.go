@@ -125,7 +125,8 @@ type requestStep struct {
 	lines []line
 }
 
-// Lock returns the accounts of the candidates. A pledge's status need not be locked: what ends a pledge empties its backing.
+// Lock returns the accounts of the candidates. A pledge's status need not be read again: what ends a pledge
+// empties its backing.
 func (s *requestStep) Lock() []uuid.UUID {
 	accounts := make([]uuid.UUID, 0, 2*len(s.candidates))
 	for _, c := range s.candidates {

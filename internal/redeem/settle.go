@@ -21,7 +21,7 @@ type Issuance struct {
 	GrantID string
 }
 
-// Issue burns a redemption's tokens and counts its hours as delivered. It returns the redemption as it left it, and whether
+// Issue burns a redemption's tokens and counts its hours as delivered; a pledge that has none left is exhausted. It returns the redemption as it left it, and whether
 // that repeats an earlier answer, be it to the same call or, under another idempotency key, to one with the same grant.
 //
 // It returns ErrNotFound, also for another provider's redemption; ErrConflict where it has another end or another grant;
@@ -121,6 +121,9 @@ type settleStep struct {
 	// to is where the amount goes: the provider's issuance account, or back.
 	to    uuid.UUID
 	lines []line
+	// pledges is the available and backing accounts of the lines' pledges: they are locked, though nothing leaves them, since
+	// whether a pledge is exhausted depends on them too.
+	pledges []uuid.UUID
 
 	now state
 }
@@ -135,7 +138,7 @@ type state struct {
 }
 
 func (s *settleStep) Lock() []uuid.UUID {
-	accounts := []uuid.UUID{s.redemption.EscrowAccount, s.to}
+	accounts := append([]uuid.UUID{s.redemption.EscrowAccount, s.to}, s.pledges...)
 	for _, l := range s.lines {
 		accounts = append(accounts, l.from, l.to)
 	}

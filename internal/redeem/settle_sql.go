@@ -9,14 +9,17 @@ import (
 
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
+	"github.com/ballast-compute/ballast/internal/providers"
 )
 
 const (
 	selectLinesSQL = `
-SELECT l.pledge_id, l.hours, e.id, t.id
+SELECT l.pledge_id, l.hours, e.id, t.id, a.id, b.id
 FROM redemption_lines l
 JOIN accounts e ON e.pledge_id = l.pledge_id AND e.kind = 'pledge_earmarked'
 JOIN accounts t ON t.pledge_id = l.pledge_id AND t.kind = $2
+JOIN accounts a ON a.pledge_id = l.pledge_id AND a.kind = 'pledge_available'
+JOIN accounts b ON b.pledge_id = l.pledge_id AND b.kind = 'pledge_backing'
 WHERE l.redemption_id = $1 ORDER BY l.pledge_id`
 
 	selectIssuanceSQL = `SELECT id FROM accounts WHERE provider_id = $1 AND asset = $2 AND kind = 'issuance'`
@@ -46,7 +49,9 @@ func (r *Redemptions) route(ctx context.Context, s *settleStep) error {
 	}
 	b.Queue(selectLinesSQL, s.redemption.ID, string(destination)).Query(func(rows pgx.Rows) (err error) {
 		s.lines, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (l line, err error) {
-			err = row.Scan(&l.pledge, &l.hours, &l.from, &l.to)
+			var available, backing uuid.UUID
+			err = row.Scan(&l.pledge, &l.hours, &l.from, &l.to, &available, &backing)
+			s.pledges = append(s.pledges, available, backing)
 			return l, err
 		})
 		return err
@@ -68,6 +73,12 @@ func queueState(b *pgx.Batch, s *settleStep) {
 
 func queueSettle(b *pgx.Batch, s *settleStep, t *ledger.Transaction) {
 	b.Queue(settleRedemptionSQL, settleArgs(s, t)...)
+	if s.kind != ledger.KindRedemptionIssue {
+		return
+	}
+	for _, l := range s.lines {
+		providers.QueueExhausted(b, l.pledge, t)
+	}
 }
 
 func settleArgs(s *settleStep, t *ledger.Transaction) []any {
