@@ -42,7 +42,7 @@ func (d dataDir) secret(name string) (string, error) {
 
 // write replaces a private file; a crash leaves the old or the new one.
 func (d dataDir) write(name, text string) error {
-	if err := os.MkdirAll(string(d), 0o700); err != nil {
+	if err := os.MkdirAll(string(d), dataDirMode()); err != nil {
 		return err
 	}
 	next := d.path(name) + ".new"
@@ -50,6 +50,14 @@ func (d dataDir) write(name, text string) error {
 		return err
 	}
 	return os.Rename(next, d.path(name))
+}
+
+// dataDirMode lets Postgres's own user through a directory that root makes, should dev start one there later.
+func dataDirMode() os.FileMode {
+	if os.Geteuid() == 0 {
+		return 0o711
+	}
+	return 0o700
 }
 
 // ownerURL is where migrations go: DATABASE_URL, or else the Postgres of the dev server that runs.

@@ -29,10 +29,10 @@ func (serveCommand) Run(ctx context.Context, p *program) error {
 	if p.settings.DatabaseURL == "" {
 		return usageError{errors.New("serve needs DATABASE_URL (api dev starts a Postgres of its own)")}
 	}
-	if p.settings.OperatorKey != "" {
-		return usageError{errors.New("BALLAST_OPERATOR_KEY is for dev; make keys for serve with api keys create")}
-	}
 	log := p.settings.logger(p.stderr, "json", slog.LevelInfo)
+	if p.settings.OperatorKey != "" {
+		log.WarnContext(ctx, "BALLAST_OPERATOR_KEY is for dev and has no effect here: make keys with api keys create")
+	}
 	v, err := openService(ctx, p.settings, log, login{url: p.settings.DatabaseURL})
 	if err != nil {
 		return err
