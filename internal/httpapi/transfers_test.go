@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/hex"
 	"math"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/id"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
+	"github.com/ballast-compute/ballast/internal/strictjson"
 )
 
 func drawUUID(t *rapid.T, label string) uuid.UUID {
@@ -100,5 +102,32 @@ func TestTransferDigestNeverChanges(t *testing.T) {
 			t.Errorf("another %s is the same request", name)
 		}
 		seen[got] = true
+	}
+}
+
+// What a handler does to a transfer but for the ledger's part: decode, check, digest, encode.
+func BenchmarkTransferCodec(b *testing.B) {
+	account := id.Format(id.Account, id.New())
+	other := id.Format(id.Account, id.New())
+	body := []byte(`{"from_account":"` + account + `","to_account":"` + other + `","amount":"12.500000","reference":"INV-2026-0042","metadata":{"order":"A-17"}}`)
+	v := ledger.Verdict{Transaction: &ledger.Transaction{
+		Seq: 12345, ID: id.New(), CreatedAt: time.Now().UTC(), Postings: []ledger.Posting{{Asset: money.SCH, Amount: 12_500_000, FromBalance: 87_500_000}},
+	}}
+	out := make([]byte, 0, 1<<10)
+	r := bytes.NewReader(body)
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Reset(body)
+		var req wire.CreateTransferRequest
+		if err := strictjson.Decode(r, defaultBodyBytes, &req); err != nil {
+			b.Fatal(err)
+		}
+		var f faults
+		t := f.transfer(req.FromAccount, req.ToAccount, req.Amount, req.Reference, req.Metadata)
+		if err := f.err(); err != nil {
+			b.Fatal(err)
+		}
+		v.Transaction.Reference, v.Transaction.Metadata = t.Reference, t.Metadata
+		out = appendTransfer(out[:0], v)
 	}
 }
