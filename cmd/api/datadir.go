@@ -71,7 +71,7 @@ func (p *program) databaseURL(file string) (string, error) {
 		return p.settings.DatabaseURL, nil
 	}
 	path := dataDir(p.settings.dataDir()).path(file)
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(path) //nolint:gosec // A name of ours in a directory of the user's.
 	if errors.Is(err, os.ErrNotExist) {
 		return "", usageError{fmt.Errorf("set DATABASE_URL, or start api dev on %s first", p.settings.dataDir())}
 	}

@@ -40,8 +40,8 @@ func (p *process) books() supply {
 	return s
 }
 
-// paste runs what dev printed, exactly as printed, and returns what came of it.
-func (p *process) paste() string {
+// paste runs what dev printed, exactly as printed.
+func (p *process) paste() {
 	p.t.Helper()
 	for line := range strings.Lines(p.stdout.String()) {
 		if len(strings.TrimRight(line, "\n")) > 100 && !strings.Contains(line, binary) {
@@ -53,7 +53,6 @@ func (p *process) paste() string {
 	if strings.Contains(r.stdout, "request_id") {
 		p.t.Errorf("a call was refused:\n%s", r.stdout)
 	}
-	return r.stdout
 }
 
 func TestDevWithoutDemoDataDoesTheMainJobAndKeepsIt(t *testing.T) {

@@ -103,12 +103,12 @@ func (c *migrateDown) down(ctx context.Context, migrator *db.Migrator) (uint, er
 	steps := 1
 	switch {
 	case c.All:
-		steps = int(have) //nolint:gosec // Numbers have four digits.
+		steps = int(have)
 	case c.To != nil:
 		if *c.To > have {
 			return 0, usageError{fmt.Errorf("the schema is at version %d, which is below %d", have, *c.To)}
 		}
-		steps = int(have - *c.To) //nolint:gosec // Numbers have four digits.
+		steps = int(have - *c.To)
 	}
 	if have == 0 || steps == 0 {
 		return have, nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -75,7 +76,7 @@ func aside(used int, parts []string) string {
 
 // WithAttrs implements slog.Handler.
 func (h *progressHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &progressHandler{w: h.w, mu: h.mu, attrs: append(h.attrs[:len(h.attrs):len(h.attrs)], attrs...)}
+	return &progressHandler{w: h.w, mu: h.mu, attrs: append(slices.Clip(h.attrs), attrs...)}
 }
 
 // WithGroup implements slog.Handler. Groups are left out: no line is long enough to need them.

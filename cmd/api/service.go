@@ -67,12 +67,12 @@ func openService(ctx context.Context, s settings, log *slog.Logger, db login, mo
 	if err := v.openPools(ctx, db); err != nil {
 		return nil, errors.Join(err, v.tracing.Shutdown(ctx))
 	}
-	v.books = ledger.New(v.reads, v.writes, ledger.Options{
+	v.books = ledger.New(v.reads, v.writes, ledger.Options{ //nolint:contextcheck // It outlives ctx; close ends it.
 		Workers: s.WriteWorkers, MaxBatch: s.MaxBatch, MaxQueue: s.MaxQueue,
 		Observer: newWritePathMetrics(v.metrics.Registry), Logger: log,
 	})
 	v.store = access.NewStore(v.reads)
-	v.keys = access.NewAuthenticator(v.reads, log)
+	v.keys = access.NewAuthenticator(v.reads, log) //nolint:contextcheck // As above.
 	v.health = httpapi.NewHealth(log, append(more, httpapi.Check{Name: "database", Probe: v.probe})...)
 	registerQueue(v.metrics.Registry, v.books.Waiting)
 	v.metrics.Registry.MustRegister(newPoolMetrics(map[string]*pgxpool.Pool{"reads": v.reads, "writes": v.writes}))
