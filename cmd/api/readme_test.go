@@ -1,0 +1,138 @@
+package main_test
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/ballast-compute/ballast/internal/pg/pgtest"
+)
+
+// readme is the part of README.md under a heading.
+func readme(t *testing.T, heading string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(text), "\n## "+heading+"\n")
+	if !found {
+		t.Fatalf("README.md has no heading %q", heading)
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	return section
+}
+
+var (
+	shellBlock = regexp.MustCompile("(?s)\n```sh\n(.*?)```\n")
+	inlineCode = regexp.MustCompile("`([^`\n]+)`")
+)
+
+// TestReadmeWalk pastes the walk of README.md into a shell, with a port and a data directory of its own, and looks for every answer
+// that the text promises.
+func TestReadmeWalk(t *testing.T) {
+	t.Parallel()
+	walk := readme(t, "A walk through the main job")
+	var script strings.Builder
+	script.WriteString("set -e\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n")
+	for _, block := range shellBlock.FindAllStringSubmatch(walk, -1) {
+		script.WriteString(block[1])
+	}
+	script.WriteString("wait\n")
+	address := freeAddress(t)
+	text := strings.NewReplacer("go run ./cmd/api", binary, "127.0.0.1:8080", address).Replace(script.String())
+
+	cmd := exec.CommandContext(t.Context(), "bash", "-c", text)
+	cmd.Dir = t.TempDir()
+	cmd.Env = environment([]string{"BALLAST_ADDR=" + address, "BALLAST_DATA_DIR=" + pgtest.DataDir(t)})
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("the walk ended with %v:\n%s", err, out)
+	}
+	promised := inlineCode.FindAllStringSubmatch(shellBlock.ReplaceAllString(walk, ""), -1)
+	answers := 0
+	for _, p := range promised {
+		if !strings.HasPrefix(p[1], `"`) && p[1] != "0 failed" {
+			continue
+		}
+		answers++
+		if !strings.Contains(string(out), p[1]) {
+			t.Errorf("the text promises %s, which is not in:\n%s", p[1], out)
+		}
+	}
+	if answers < 10 {
+		t.Errorf("the text promises %d answers", answers)
+	}
+	if refused := strings.Count(string(out), `"request_id"`); refused != 1 {
+		t.Errorf("%d calls were refused instead of the one that should be:\n%s", refused, out)
+	}
+	if !strings.Contains(string(out), "Stopped.") {
+		t.Errorf("the server did not stop:\n%s", out)
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	var config net.ListenConfig
+	ln, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	return ln.Addr().String()
+}
+
+// TestReadmeListsEveryVariable compares the table of README.md with what the program prints.
+func TestReadmeListsEveryVariable(t *testing.T) {
+	t.Parallel()
+	section := readme(t, "Environment")
+	_, printed, _ := strings.Cut(runBinary(t, nil, "--help").stdout, "\nEnvironment:\n")
+	variables := regexp.MustCompile(`(?m)^  ([A-Z_]+)  .*?(?:Default (\S+)\.)?$`).FindAllStringSubmatch(printed, -1)
+	if len(variables) < 15 {
+		t.Fatalf("--help lists only %d variables:\n%s", len(variables), printed)
+	}
+	for _, v := range variables {
+		row := regexp.MustCompile("(?m)^\\|[^|]*`" + v[1] + "`.*$").FindString(section)
+		if row == "" {
+			t.Errorf("%s is not in the table", v[1])
+		}
+		if v[2] != "" && !strings.Contains(row, "`"+v[2]+"`") {
+			t.Errorf("the table says %q, and the default of %s is %s", row, v[1], v[2])
+		}
+	}
+}
+
+// TestLinksLeadSomewhere follows the links between the documents.
+func TestLinksLeadSomewhere(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join("..", "..")
+	var documents []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/adr/*.md", "internal/anchor/*.md"} {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		documents = append(documents, found...)
+	}
+	if len(documents) < 15 {
+		t.Errorf("only %d documents", len(documents))
+	}
+	for _, document := range documents {
+		text, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, link := range regexp.MustCompile(`\]\(([^)#\s]+)`).FindAllStringSubmatch(string(text), -1) {
+			if strings.Contains(link[1], "://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(filepath.Dir(document), link[1])); err != nil {
+				t.Errorf("%s: %v", document, err)
+			}
+		}
+	}
+}
