@@ -204,10 +204,7 @@ func TestReversedMintFreesItsHours(t *testing.T) {
 }
 
 // deliver is what a redemption does with hours, in short.
-type deliver struct {
-	pledge providers.Pledge
-	hours  int64
-}
+type deliver struct{ pledge providers.Pledge }
 
 func (d deliver) Lock() []uuid.UUID { return nil }
 func (d deliver) Read(*pgx.Batch)   {}
@@ -229,7 +226,7 @@ func TestPledgeIsExhaustedOnceNothingIsLeft(t *testing.T) {
 		v := w.ledger.Submit(t.Context(), &ledger.Command{
 			Kind: ledger.KindRedemptionIssue, Call: call(w.provider), Subject: id.New(),
 			Moves: []ledger.Move{{From: p.Accounts.Available, To: p.Accounts.Delivered, Amount: money.Micros(tc.hours)}},
-			Step:  deliver{pledge: p, hours: tc.hours},
+			Step:  deliver{pledge: p},
 		})[0]
 		if got := w.get(p.ID).Status; got != tc.want || v.Err != nil {
 			t.Errorf("after %d: %s, %v", tc.hours, got, v.Err)
