@@ -45,11 +45,19 @@ func (r *rig) measure(ctx context.Context, title string) (*report, error) {
 	rates := map[string][]float64{}
 	for round := range r.opts.Rounds {
 		for _, m := range all {
+			before, err := r.cpu()
+			if err != nil {
+				return nil, err
+			}
 			rate, err := m.run()
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", m.name, err)
 			}
-			fmt.Printf("  round %d, %s, %s: %.0f/s\n", round+1, title, m.name, rate)
+			after, err := r.cpu()
+			if err != nil {
+				return nil, err
+			}
+			fmt.Printf("  round %d, %s, %s: %.0f/s; %s\n", round+1, title, m.name, rate, after.perTransfer(before, rate*float64(r.opts.Seconds)))
 			rates[m.name] = append(rates[m.name], rate)
 		}
 	}

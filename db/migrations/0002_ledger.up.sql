@@ -236,8 +236,8 @@ DECLARE
     culprit uuid;
 BEGIN
     SELECT n.id INTO culprit
-    FROM new_rows n JOIN old_rows o ON o.id = n.id
-    WHERE n.version <> o.version
+    FROM new_rows n
+    WHERE n.version > 0
       AND NOT EXISTS (SELECT FROM postings p WHERE p.from_account = n.id AND p.from_version = n.version)
       AND NOT EXISTS (SELECT FROM postings p WHERE p.to_account = n.id AND p.to_version = n.version)
     LIMIT 1;
@@ -249,7 +249,7 @@ BEGIN
 END
 $$;
 CREATE TRIGGER balances_have_postings AFTER UPDATE ON accounts
-    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION check_balances_have_postings();
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION check_balances_have_postings();
 
 GRANT SELECT ON assets TO ballast_app;
 GRANT SELECT, INSERT ON accounts, transactions, postings, holds TO ballast_app;
