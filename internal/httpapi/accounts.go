@@ -57,8 +57,8 @@ func (a *API) createAccount(w http.ResponseWriter, r *http.Request) error {
 	if _, err := a.Access.GetHolder(r.Context(), n.HolderID); err != nil {
 		return err
 	}
-	return a.create(w, r, req, func(tx pgx.Tx) (creation, error) {
-		opened, err := ledger.OpenTx(r.Context(), tx, n)
+	return a.create(w, r, req, func(ctx context.Context, tx pgx.Tx) (creation, error) {
+		opened, err := ledger.OpenTx(ctx, tx, n)
 		if err != nil {
 			return creation{}, err
 		}

@@ -98,18 +98,19 @@ func callOf(r *http.Request, decoded any) (ledger.Call, error) {
 type creation struct{ first, kept any }
 
 // create makes something outside of the journal, once for an idempotency key, in one database transaction, and answers 201.
-func (a *API) create(w http.ResponseWriter, r *http.Request, decoded any, effect func(tx pgx.Tx) (creation, error)) error {
-	key, _ := idempotencyOf(r.Context())
+func (a *API) create(w http.ResponseWriter, r *http.Request, decoded any, effect func(ctx context.Context, tx pgx.Tx) (creation, error)) error {
+	ctx := r.Context()
+	key, _ := idempotencyOf(ctx)
 	request, err := idempotency.DecodedRequestDigest(operation(r), decoded)
 	if err != nil {
 		return err
 	}
 	var first, kept []byte
-	got, replayed, err := idempotency.Once(r.Context(), a.Pool, key, request, func(tx pgx.Tx) (idempotency.Answer, error) {
-		if used, err := ledger.HasDigest(r.Context(), tx, key.Digest()); err != nil || used {
+	got, replayed, err := idempotency.Once(ctx, a.Pool, key, request, func(tx pgx.Tx) (idempotency.Answer, error) {
+		if used, err := ledger.HasDigest(ctx, tx, key.Digest()); err != nil || used {
 			return idempotency.Answer{}, cmp.Or(err, idempotency.ErrReused)
 		}
-		made, err := effect(tx)
+		made, err := effect(ctx, tx)
 		if err != nil {
 			return idempotency.Answer{}, err
 		}

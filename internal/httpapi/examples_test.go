@@ -32,8 +32,8 @@ func realIDs(t *testing.T, s *server, value any) any {
 	}
 	filled := string(text)
 	for name, example := range theContract(t).doc.Extensions["x-fixtures"].(map[string]any) {
-		if real, ok := s.names[name]; ok {
-			filled = strings.ReplaceAll(filled, example.(string), real)
+		if own, ok := s.names[name]; ok {
+			filled = strings.ReplaceAll(filled, example.(string), own)
 		}
 	}
 	var out any

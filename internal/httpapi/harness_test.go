@@ -257,8 +257,8 @@ func (r *reply) string(path string) string {
 // expect compares values at paths, given as path, value, path, value. Numbers are compared as they are written.
 func (r *reply) expect(pairs ...any) *reply {
 	r.t.Helper()
-	for i := 0; i < len(pairs); i += 2 {
-		path, want := pairs[i].(string), pairs[i+1]
+	for pair := range slices.Chunk(pairs, 2) {
+		path, want := pair[0].(string), pair[1]
 		got := r.at(path)
 		if n, ok := got.(json.Number); ok {
 			got = n.String()

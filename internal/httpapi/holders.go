@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/google/uuid"
@@ -25,8 +26,8 @@ func (a *API) createHolder(w http.ResponseWriter, r *http.Request) error {
 	if err := f.err(); err != nil {
 		return err
 	}
-	return a.create(w, r, req, func(tx pgx.Tx) (creation, error) {
-		h, err := a.Access.CreateHolderTx(r.Context(), tx, n)
+	return a.create(w, r, req, func(ctx context.Context, tx pgx.Tx) (creation, error) {
+		h, err := a.Access.CreateHolderTx(ctx, tx, n)
 		answer := encodeHolder(h)
 		return creation{first: answer, kept: answer}, err
 	})

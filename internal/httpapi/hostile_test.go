@@ -175,16 +175,31 @@ func TestLimitsOfTexts(t *testing.T) {
 		body      object
 		want      []string
 	}{
-		{"alice", "/v1/transfers", object{"from_account": "x", "amount": "1e3", "reference": "", "metadata": entries},
-			[]string{"from_account:invalid_value", "to_account:required", "amount:invalid_value", "reference:invalid_value", "metadata:too_many_entries"}},
-		{"alice", "/v1/transfers", object{"from_account": "{alice_account}", "to_account": "{bob_account}", "amount": "1", "reference": strings.Repeat("é", 256)},
-			[]string{"reference:too_long"}},
-		{"alice", "/v1/transfers", object{"from_account": "{alice_account}", "to_account": "{bob_account}", "amount": "1", "reference": "a\u009fb"},
-			[]string{"reference:control_character"}},
-		{"alice", "/v1/transfers", object{"from_account": "{alice_account}", "to_account": "{bob_account}", "amount": "1", "metadata": object{"k": strings.Repeat("x", 4096)}},
-			[]string{"metadata:too_large"}},
-		{"operator", "/v1/holders", object{"name": strings.Repeat("x", 201), "external_ref": strings.Repeat("x", 201), "metadata": entries},
-			[]string{"metadata:too_many_entries", "name:too_long", "external_ref:too_long"}},
+		{
+			"alice", "/v1/transfers",
+			object{"from_account": "x", "amount": "1e3", "reference": "", "metadata": entries},
+			[]string{"from_account:invalid_value", "to_account:required", "amount:invalid_value", "reference:invalid_value", "metadata:too_many_entries"},
+		},
+		{
+			"alice", "/v1/transfers",
+			object{"from_account": "{alice_account}", "to_account": "{bob_account}", "amount": "1", "reference": strings.Repeat("é", 256)},
+			[]string{"reference:too_long"},
+		},
+		{
+			"alice", "/v1/transfers",
+			object{"from_account": "{alice_account}", "to_account": "{bob_account}", "amount": "1", "reference": "a\u009fb"},
+			[]string{"reference:control_character"},
+		},
+		{
+			"alice", "/v1/transfers",
+			object{"from_account": "{alice_account}", "to_account": "{bob_account}", "amount": "1", "metadata": object{"k": strings.Repeat("x", 4096)}},
+			[]string{"metadata:too_large"},
+		},
+		{
+			"operator", "/v1/holders",
+			object{"name": strings.Repeat("x", 201), "external_ref": strings.Repeat("x", 201), "metadata": entries},
+			[]string{"metadata:too_many_entries", "name:too_long", "external_ref:too_long"},
+		},
 		{"operator", "/v1/providers", object{"name": "a\tb"}, []string{"name:control_character"}},
 		{"operator", "/v1/api-keys", object{"role": "king", "name": ""}, []string{"name:required", "role:invalid_value"}},
 		{"operator", "/v1/api-keys", object{"role": "finance", "name": "x", "holder_id": "{alice}"}, []string{"holder_id:role_mismatch"}},
@@ -197,12 +212,21 @@ func TestLimitsOfTexts(t *testing.T) {
 		{"operator", "/v1/transactions/{transfer}/reverse", object{"reason": strings.Repeat("x", 501)}, []string{"reason:too_long"}},
 		{"operator", "/v1/pledges/{pledge_pending}/verify", object{"haircut": "1"}, []string{"haircut:invalid_value"}},
 		{"operator", "/v1/pledges/{pledge_pending}/verify", object{"haircut": ""}, []string{"haircut:required"}},
-		{"provider", "/v1/pledges", object{"gpu_class": "h100", "hours": "1", "region": "-", "sla_percent": "100.1", "document_sha256": "x"},
-			[]string{"gpu_class:invalid_value", "region:invalid_value", "starts_at:required", "expires_at:required", "sla_percent:invalid_value", "document_sha256:invalid_value"}},
-		{"provider", "/v1/pledges", object{"gpu_class": "NO-SUCH-GPU", "hours": "1", "region": "x", "starts_at": "2026-01-01T00:00:00Z", "expires_at": "2031-01-01T00:00:00Z"},
-			[]string{"gpu_class:unknown"}},
-		{"alice", "/v1/redemptions", object{"account_id": "{alice_account}", "amount": "1", "provider_id": "{provider}", "gpu_class": "H100-SXM-80GB", "recipient": object{"provider_account": ""}},
-			[]string{"recipient.provider_account:required"}},
+		{
+			"provider", "/v1/pledges",
+			object{"gpu_class": "h100", "hours": "1", "region": "-", "sla_percent": "100.1", "document_sha256": "x"},
+			[]string{"gpu_class:invalid_value", "region:invalid_value", "starts_at:required", "expires_at:required", "sla_percent:invalid_value", "document_sha256:invalid_value"},
+		},
+		{
+			"provider", "/v1/pledges",
+			object{"gpu_class": "NO-SUCH-GPU", "hours": "1", "region": "x", "starts_at": "2026-01-01T00:00:00Z", "expires_at": "2031-01-01T00:00:00Z"},
+			[]string{"gpu_class:unknown"},
+		},
+		{
+			"alice", "/v1/redemptions",
+			object{"account_id": "{alice_account}", "amount": "1", "provider_id": "{provider}", "gpu_class": "H100-SXM-80GB", "recipient": object{"provider_account": ""}},
+			[]string{"recipient.provider_account:required"},
+		},
 		{"alice", "/v1/transfers/batch", object{"mode": "all", "transfers": []any{}}, []string{"transfers:invalid_value", "mode:invalid_value"}},
 		{"alice", "/v1/transfers/batch", object{"mode": "atomic", "transfers": []any{
 			object{"idempotency_key": "a", "from_account": "{alice_account}", "to_account": "{bob_account}", "amount": "1"},

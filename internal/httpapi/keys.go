@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -32,8 +33,8 @@ func (a *API) createAPIKey(w http.ResponseWriter, r *http.Request) error {
 	if err := f.err(); err != nil {
 		return err
 	}
-	return a.create(w, r, req, func(tx pgx.Tx) (creation, error) {
-		k, secret, err := a.Access.CreateKeyTx(r.Context(), tx, n)
+	return a.create(w, r, req, func(ctx context.Context, tx pgx.Tx) (creation, error) {
+		k, secret, err := a.Access.CreateKeyTx(ctx, tx, n)
 		return keyCreation(k, secret), err
 	})
 }
@@ -55,8 +56,8 @@ func (a *API) rotateAPIKey(w http.ResponseWriter, r *http.Request) error {
 	if err := f.err(); err != nil {
 		return err
 	}
-	return a.create(w, r, req, func(tx pgx.Tx) (creation, error) {
-		k, secret, err := a.Access.RotateKeyTx(r.Context(), tx, rotation)
+	return a.create(w, r, req, func(ctx context.Context, tx pgx.Tx) (creation, error) {
+		k, secret, err := a.Access.RotateKeyTx(ctx, tx, rotation)
 		return keyCreation(k, secret), err
 	})
 }

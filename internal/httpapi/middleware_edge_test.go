@@ -137,8 +137,10 @@ func valueOf(t testing.TB, m prometheus.Metric) float64 {
 
 func TestHandlersErrorsGoToTheErrorTable(t *testing.T) {
 	t.Parallel()
-	res := serve(t, request(http.MethodGet, "/here", ""), route{method: http.MethodGet, pattern: "/here",
-		handler: func(http.ResponseWriter, *http.Request) error { return errors.New("refused") }})
+	res := serve(t, request(http.MethodGet, "/here", ""), route{
+		method: http.MethodGet, pattern: "/here",
+		handler: func(http.ResponseWriter, *http.Request) error { return errors.New("refused") },
+	})
 	if res.StatusCode != http.StatusTeapot || code(t, res) != "teapot" {
 		t.Errorf("status %d", res.StatusCode)
 	}

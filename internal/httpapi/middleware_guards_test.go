@@ -56,11 +56,13 @@ func TestAuthentication(t *testing.T) {
 func TestHandlersLearnWhoCalls(t *testing.T) {
 	t.Parallel()
 	var got access.Principal
-	serve(t, request(http.MethodGet, "/v1/things", "", bearer(holderSecret)...), route{method: http.MethodGet, pattern: "/v1/things",
+	serve(t, request(http.MethodGet, "/v1/things", "", bearer(holderSecret)...), route{
+		method: http.MethodGet, pattern: "/v1/things",
 		roles: everyRole, handler: func(_ http.ResponseWriter, r *http.Request) error {
 			got = principalOf(r.Context())
 			return nil
-		}})
+		},
+	})
 	if diff := cmp.Diff(holder, got); diff != "" {
 		t.Error(diff)
 	}

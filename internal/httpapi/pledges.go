@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 	"regexp"
 
@@ -32,8 +33,8 @@ func (a *API) createPledge(w http.ResponseWriter, r *http.Request) error {
 	}
 	p := principalOf(r.Context())
 	n.Caller, n.ProviderID = p.ID, p.ProviderID
-	return a.create(w, r, req, func(tx pgx.Tx) (creation, error) {
-		p, err := a.Providers.CreatePledgeTx(r.Context(), tx, n)
+	return a.create(w, r, req, func(ctx context.Context, tx pgx.Tx) (creation, error) {
+		p, err := a.Providers.CreatePledgeTx(ctx, tx, n)
 		answer := encodePledge(p)
 		return creation{first: answer, kept: answer}, err
 	})

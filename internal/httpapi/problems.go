@@ -47,7 +47,6 @@ var (
 	amountOutOfRange       = kind{http.StatusUnprocessableEntity, wire.ErrorCodeAmountOutOfRange, "The amount, or a balance after it, is out of range."}
 	pledgeNotActive        = kind{http.StatusUnprocessableEntity, wire.ErrorCodePledgeNotActive, "The pledge is not active."}
 	noCapacity             = kind{http.StatusUnprocessableEntity, wire.ErrorCodeNoCapacity, "The provider has too few hours of this class that back tokens."}
-	coverageTooLow         = kind{http.StatusUnprocessableEntity, wire.ErrorCodeCoverageTooLow, "Coverage is below what minting needs."}
 	keyReused              = kind{http.StatusUnprocessableEntity, wire.ErrorCodeIdempotencyKeyReused, "The idempotency key was used for another request."}
 	internal               = kind{http.StatusInternalServerError, wire.ErrorCodeInternal, "The server failed. Quote the request id when asking for help."}
 	overloaded             = kind{http.StatusServiceUnavailable, wire.ErrorCodeOverloaded, "The server has too much to do. Nothing was done; wait as long as Retry-After says."}
@@ -145,7 +144,7 @@ var kindBySentinel = func() map[error]kind {
 
 // kindOf returns how an error is answered; internal for one that nobody expected.
 func kindOf(err error) kind {
-	if k, ok := kindBySentinel[err]; ok { //nolint:errorlint // Only a short cut: what is wrapped is found below.
+	if k, ok := kindBySentinel[err]; ok { // Only a short cut: what is wrapped is found below.
 		return k
 	}
 	if pg.IsAmbiguous(err) {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/google/uuid"
@@ -22,8 +23,8 @@ func (a *API) createProvider(w http.ResponseWriter, r *http.Request) error {
 	if err := f.err(); err != nil {
 		return err
 	}
-	return a.create(w, r, req, func(tx pgx.Tx) (creation, error) {
-		p, err := a.Providers.CreateProviderTx(r.Context(), tx, n)
+	return a.create(w, r, req, func(ctx context.Context, tx pgx.Tx) (creation, error) {
+		p, err := a.Providers.CreateProviderTx(ctx, tx, n)
 		answer := encodeProvider(p)
 		return creation{first: answer, kept: answer}, err
 	})

@@ -42,8 +42,10 @@ func run(t *testing.T, drainDelay, shutdownTimeout time.Duration) *running {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	t.Cleanup(stop)
-	server := NewServer(ServerConfig{Handler: handler, Health: tr.Health, Logger: slog.New(slog.DiscardHandler),
-		DrainDelay: drainDelay, ShutdownTimeout: shutdownTimeout})
+	server := NewServer(ServerConfig{
+		Handler: handler, Health: tr.Health, Logger: slog.New(slog.DiscardHandler),
+		DrainDelay: drainDelay, ShutdownTimeout: shutdownTimeout,
+	})
 	go func() { s.stopped <- server.Serve(ctx, ln) }()
 	return s
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -99,6 +100,7 @@ UNION ALL SELECT kind, id FROM accounts WHERE pledge_id = (SELECT id FROM pledge
 
 // builder tells the story over the API, into the template of the tests' databases.
 type builder struct {
+	ctx     context.Context //nolint:containedctx // It lives as long as the seed function.
 	handler http.Handler
 	names   world
 	err     error
@@ -109,7 +111,7 @@ func (b *builder) post(who, path, body string, remember ...string) {
 	if b.err != nil {
 		return
 	}
-	r := httptest.NewRequest(http.MethodPost, b.names.fill(path), strings.NewReader(b.names.fill(body)))
+	r := httptest.NewRequestWithContext(b.ctx, http.MethodPost, b.names.fill(path), strings.NewReader(b.names.fill(body)))
 	r.Header.Set("Authorization", "Bearer "+b.names["key."+who])
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Idempotency-Key", freshKey())
@@ -120,8 +122,8 @@ func (b *builder) post(who, path, body string, remember ...string) {
 		b.err = fmt.Errorf("%s: %d %s", path, rec.Code, rec.Body)
 		return
 	}
-	for i := 0; i < len(remember); i += 2 {
-		b.names[remember[i]] = answer[remember[i+1]].(string)
+	for pair := range slices.Chunk(remember, 2) {
+		b.names[pair[0]] = answer[pair[1]].(string)
 	}
 }
 
@@ -140,8 +142,8 @@ func seedWorld(ctx context.Context, pool *pgxpool.Pool) error {
 		transport: httpapi.Transport{Logger: logger, Metrics: httpapi.NewMetrics(), Health: httpapi.NewHealth(logger)},
 		timeout:   time.Minute,
 	}
-	api, stop := newAPI(pool, pool, &set)
-	b := &builder{handler: httpapi.New(api, set.transport), names: world{
+	api, stop := newAPI(pool, pool, &set) //nolint:contextcheck // The write path outlives those who ask it.
+	b := &builder{ctx: ctx, handler: httpapi.New(api, set.transport), names: world{
 		"key.operator": operatorSecret, "operator": idText("prin", operator.PrincipalID), "operator_key": idText("key", operator.ID),
 	}}
 	b.tell()
