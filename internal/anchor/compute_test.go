@@ -86,7 +86,7 @@ func TestFactorsDoNotDependOnTheOrderOfInputs(t *testing.T) {
 	in := firstInputs(t)
 	shuffled := in
 	shuffled.Classes, shuffled.Quotes = slices.Clone(in.Classes), slices.Clone(in.Quotes)
-	rnd := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test wants the same order each time
+	rnd := rand.New(rand.NewPCG(1, 2)) // A test wants the same order each time.
 	rnd.Shuffle(len(shuffled.Classes), func(i, j int) {
 		shuffled.Classes[i], shuffled.Classes[j] = shuffled.Classes[j], shuffled.Classes[i]
 	})

@@ -107,7 +107,7 @@ func decode(s string) (uuid.UUID, error) {
 		bits += bitsPerSym
 		if bits >= 8 && n < byteLen {
 			bits -= 8
-			u[n] = byte(acc >> bits)
+			u[n] = byte(acc >> bits & 0xff)
 			n++
 		}
 	}

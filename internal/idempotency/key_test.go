@@ -3,6 +3,7 @@ package idempotency_test
 import (
 	"encoding/hex"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 
@@ -83,9 +84,7 @@ func TestDecodedRequestsCompareByMeaning(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := rapid.MapOfN(rapid.String(), rapid.String(), 0, 20).Draw(t, "metadata")
 		again := make(map[string]string, len(m))
-		for k, v := range m {
-			again[k] = v
-		}
+		maps.Copy(again, m)
 		x, err := idempotency.DecodedRequestDigest("op", request{"n", m})
 		if err != nil {
 			t.Fatal(err)

@@ -61,7 +61,7 @@ func TestARefusalKeepsNothing(t *testing.T) {
 	db := pgtest.New(t).App
 	refusal := errors.New("refused")
 	for _, want := range []error{refusal, nil} {
-		_, replayed, err := idempotency.Once(t.Context(), db, someKey, someRequest, func(tx pgx.Tx) (idempotency.Answer, error) {
+		_, replayed, err := idempotency.Once(t.Context(), db, someKey, someRequest, func(pgx.Tx) (idempotency.Answer, error) {
 			return idempotency.Answer{Status: 201, Body: []byte{}}, want
 		})
 		if replayed || !errors.Is(err, want) {

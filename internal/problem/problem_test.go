@@ -16,7 +16,7 @@ func answer(t *testing.T, target string, p problem.Problem) (*http.Response, map
 	t.Helper()
 	rec := httptest.NewRecorder()
 	rec.Header().Set(problem.RequestIDHeader, "req_1")
-	problem.Write(rec, httptest.NewRequest(http.MethodPost, target, nil), p)
+	problem.Write(rec, httptest.NewRequestWithContext(t.Context(), http.MethodPost, target, nil), p)
 	res := rec.Result()
 	t.Cleanup(func() { _ = res.Body.Close() })
 	var doc map[string]any
@@ -73,7 +73,7 @@ func TestWriteSurvivesWhatItShouldNeverBeGiven(t *testing.T) {
 }
 
 func BenchmarkWrite(b *testing.B) {
-	r := httptest.NewRequest(http.MethodPost, "/v1/transfers", nil)
+	r := httptest.NewRequestWithContext(b.Context(), http.MethodPost, "/v1/transfers", nil)
 	p := problem.New(422, "insufficient_funds", "The account holds less than the amount.")
 	b.ReportAllocs()
 	for b.Loop() {

@@ -9,6 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"github.com/ballast-compute/ballast/internal/id"
+	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
 )
 
@@ -154,4 +156,21 @@ func TestPledgeIsExhaustedByItsLastDelivery(t *testing.T) {
 		}
 	}
 	s.proveBooks(t)
+}
+
+func TestHoursThatLapseMeanwhileAreNotTaken(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, 100*hour)
+	ask := s.ask(hour)
+	_, candidates, err := s.capacity(t.Context(), &ask)
+	if err != nil || len(candidates) != 1 {
+		t.Fatal(candidates, err)
+	}
+	candidates[0].expiresAt = time.Now().Add(-time.Minute) // As if the request had waited that long.
+	v := s.books.Submit(t.Context(), &ledger.Command{
+		Kind: ledger.KindRedemptionRequest, Call: ask.Call, Step: &requestStep{ask: &ask, id: id.New(), candidates: candidates},
+	})[0]
+	if !errors.Is(v.Err, ErrNoCapacity) {
+		t.Error(v.Err)
+	}
 }

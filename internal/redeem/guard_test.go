@@ -48,7 +48,8 @@ func TestGuardsAgainstStatements(t *testing.T) {
 		{"redemptions_are_whole", `UPDATE redemptions SET status = 'cancelled' WHERE id = $1`, []any{open.ID}},
 		{
 			"redemption_events_follow_the_rules",
-			`INSERT INTO redemption_events SELECT $1, 4, 'acknowledged', now(), $1`, []any{open.ID},
+			`INSERT INTO redemption_events SELECT $1, 4, 'acknowledged', now(), $1`,
+			[]any{open.ID},
 		},
 		{
 			"redemption_events_follow_the_rules", // 5 comes after 4.
@@ -56,40 +57,48 @@ func TestGuardsAgainstStatements(t *testing.T) {
 		},
 		{
 			"redemption_events_follow_the_rules",
-			`INSERT INTO redemption_events SELECT $1, 4, 'cancelled', '2020-01-01', $1`, []any{open.ID},
+			`INSERT INTO redemption_events SELECT $1, 4, 'cancelled', '2020-01-01', $1`,
+			[]any{open.ID},
 		},
 		{
 			"redemption_events_tell_the_status",
-			`INSERT INTO redemption_events SELECT $1, 4, 'cancelled', now(), $1`, []any{open.ID},
+			`INSERT INTO redemption_events SELECT $1, 4, 'cancelled', now(), $1`,
+			[]any{open.ID},
 		},
 		{
 			"redemption_lines_are_its_hours",
-			`INSERT INTO redemption_lines SELECT $1, $2, 1`, []any{open.ID, s.desk.pledge(t, s.provider, h100, hour, farFuture()).id},
+			`INSERT INTO redemption_lines SELECT $1, $2, 1`,
+			[]any{open.ID, s.desk.pledge(t, s.provider, h100, hour, farFuture()).id},
 		},
 		{
 			"redemptions_settled_at_their_end",
 			`WITH e AS (INSERT INTO redemption_events SELECT $1, 4, 'issued', now(), $1)
-			 UPDATE redemptions SET status = 'issued', provider_grant_id = 'h' WHERE id = $1`, []any{open.ID},
+			 UPDATE redemptions SET status = 'issued', provider_grant_id = 'h' WHERE id = $1`,
+			[]any{open.ID},
 		},
 		{
 			"redemptions_issued_name_their_grant",
 			`WITH e AS (INSERT INTO redemption_events SELECT $1, 4, 'issued', now(), $1)
-			 UPDATE redemptions SET status = 'issued', settled_by = $2 WHERE id = $1`, []any{open.ID, open.RequestedBy},
+			 UPDATE redemptions SET status = 'issued', settled_by = $2 WHERE id = $1`,
+			[]any{open.ID, open.RequestedBy},
 		},
 		{
 			"redemptions_settled_by_key",
 			`WITH e AS (INSERT INTO redemption_events SELECT $1, 4, 'issued', now(), $1)
-			 UPDATE redemptions SET status = 'issued', settled_by = $2, provider_grant_id = 'h' WHERE id = $1`, []any{open.ID, issued.SettledBy},
+			 UPDATE redemptions SET status = 'issued', settled_by = $2, provider_grant_id = 'h' WHERE id = $1`,
+			[]any{open.ID, issued.SettledBy},
 		},
 		{
 			"redemptions_grant_key",
 			`WITH e AS (INSERT INTO redemption_events SELECT $1, 4, 'issued', now(), $1)
-			 UPDATE redemptions SET status = 'issued', settled_by = $2, provider_grant_id = 'g' WHERE id = $1`, []any{open.ID, open.RequestedBy},
+			 UPDATE redemptions SET status = 'issued', settled_by = $2, provider_grant_id = 'g' WHERE id = $1`,
+			[]any{open.ID, open.RequestedBy},
 		},
 		{
 			"redemptions_settle_in_the_journal",
 			`WITH e AS (INSERT INTO redemption_events SELECT $1, 4, 'issued', now(), $1)
-			 UPDATE redemptions SET status = 'issued', settled_by = $2, provider_grant_id = 'h' WHERE id = $1`, []any{open.ID, open.RequestedBy},
+			 UPDATE redemptions SET status = 'issued', settled_by = $2, provider_grant_id = 'h' WHERE id = $1`,
+			[]any{open.ID, open.RequestedBy},
 		},
 	} {
 		_, err := s.db.Pool.Exec(t.Context(), tt.sql, tt.args...)
@@ -160,54 +169,69 @@ func TestGuardsAgainstRequestsThatTheJournalDoesNotExplain(t *testing.T) {
 	stranger, theirs := s.desk.holder(t, money.SCH)
 	rival, _ := s.desk.provider(t)
 	earlier := s.request(t, hour)
+	second := s.open(t, ledger.NewAccount{Asset: money.SCH, Kind: ledger.AccountHolder, HolderID: s.holder})
+	s.mint(t, s.issuance, second, 100*hour)
 	noHours := func(d ledger.Decision) ledger.Decision {
 		d.Moves = nil
+		return d
+	}
+	tooFew := func(d ledger.Decision) ledger.Decision {
+		d.Moves[0].Amount = money.Micros(1)
 		return d
 	}
 	for name, tt := range map[string]struct {
 		constraint string
 		in         []argument
 		decide     func(ledger.Decision) ledger.Decision
+		change     func(*ledger.Command)
 	}{
-		"as it should be":         {"", nil, nil},
-		"another account":         {"redemptions_are_whole", []argument{{2, theirs}}, nil},
-		"another holder":          {"redemptions_are_whole", []argument{{3, stranger}}, nil},
-		"another escrow":          {"redemptions_are_whole", []argument{{4, theirs}}, nil},
-		"another provider":        {"redemption_lines_are_earmarked", []argument{{5, rival}}, nil},
-		"another class":           {"redemption_lines_are_earmarked", []argument{{6, "H200-SXM-141GB"}}, nil},
-		"another amount":          {"redemptions_hours_are_what_the_amount_is_worth", []argument{{7, 2 * hour}}, nil},
-		"more hours":              {"redemptions_hours_are_what_the_amount_is_worth", []argument{{8, hour + 1}}, nil},
-		"fewer hours":             {"redemptions_hours_are_what_the_amount_is_worth", []argument{{8, hour - 1}, {18, []int64{hour - 1}}}, nil},
-		"a k that no epoch has":   {"redemptions_are_whole", []argument{{9, decimal.RequireFromString("0.9999999")}}, nil},
-		"another epoch":           {"redemptions_are_whole", []argument{{10, s.announce(t)}}, nil},
-		"an unknown transport":    {"redemptions_transport_check", []argument{{11, "fax"}}, nil},
-		"another status":          {"redemption_events_tell_the_status", []argument{{13, "reserved"}}, nil},
-		"another's transaction":   {"redemptions_requested_by_key", []argument{{15, earlier.RequestedBy}}, nil},
-		"no lines":                {"redemptions_are_whole", []argument{{17, []uuid.UUID{}}, {18, []int64{}}}, nil},
-		"another pledge":          {"redemption_lines_are_earmarked", []argument{{17, []uuid.UUID{other.id}}}, nil},
-		"lines that are too much": {"redemption_lines_are_its_hours", []argument{{18, []int64{hour + 1}}}, nil},
-		"it begins halfway":       {"redemption_events_follow_the_rules", []argument{{13, "dispatched"}, {20, []string{"dispatched"}}, {21, []string{""}}}, nil},
-		"it skips a step":         {"redemption_events_follow_the_rules", []argument{{20, []string{"requested", "dispatched"}}, {21, []string{"", ""}}}, nil},
-		"no hours are earmarked":  {"redemption_lines_are_earmarked", nil, noHours},
+		"as it should be":         {"", nil, nil, nil},
+		"another account":         {"redemptions_are_whole", []argument{{2, theirs}}, nil, nil},
+		"another holder":          {"redemptions_are_whole", []argument{{3, stranger}}, nil, nil},
+		"another escrow":          {"redemptions_are_whole", []argument{{4, theirs}}, nil, nil},
+		"another provider":        {"redemption_lines_are_earmarked", []argument{{5, rival}}, nil, nil},
+		"another class":           {"redemption_lines_are_earmarked", []argument{{6, "H200-SXM-141GB"}}, nil, nil},
+		"another amount":          {"redemptions_hours_are_what_the_amount_is_worth", []argument{{7, 2 * hour}}, nil, nil},
+		"more hours":              {"redemptions_hours_are_what_the_amount_is_worth", []argument{{8, hour + 1}}, nil, nil},
+		"fewer hours":             {"redemptions_hours_are_what_the_amount_is_worth", []argument{{8, hour - 1}, {18, []int64{hour - 1}}}, nil, nil},
+		"a k that no epoch has":   {"redemptions_are_whole", []argument{{9, decimal.RequireFromString("0.9999999")}}, nil, nil},
+		"another epoch":           {"redemptions_are_whole", []argument{{10, s.announce(t)}}, nil, nil},
+		"an unknown transport":    {"redemptions_transport_check", []argument{{11, "fax"}}, nil, nil},
+		"another status":          {"redemption_events_tell_the_status", []argument{{13, "reserved"}}, nil, nil},
+		"another's transaction":   {"redemptions_requested_by_key", []argument{{15, earlier.RequestedBy}}, nil, nil},
+		"no lines":                {"redemptions_are_whole", []argument{{17, []uuid.UUID{}}, {18, []int64{}}}, nil, nil},
+		"another pledge":          {"redemption_lines_are_earmarked", []argument{{17, []uuid.UUID{other.id}}}, nil, nil},
+		"lines that are too much": {"redemption_lines_are_its_hours", []argument{{18, []int64{hour + 1}}}, nil, nil},
+		"it begins halfway":       {"redemption_events_follow_the_rules", []argument{{13, "dispatched"}, {20, []string{"dispatched"}}, {21, []string{""}}}, nil, nil},
+		"it skips a step":         {"redemption_events_follow_the_rules", []argument{{20, []string{"requested", "dispatched"}}, {21, []string{"", ""}}}, nil, nil},
+		"no hours are earmarked":  {"redemption_lines_are_earmarked", nil, noHours, nil},
+		"too few are earmarked":   {"redemption_lines_are_earmarked", nil, tooFew, nil},
+		"about something else":    {"redemptions_are_whole", nil, nil, func(c *ledger.Command) { c.Subject = id.New() }},
+		"tokens from elsewhere":   {"redemptions_are_whole", nil, nil, func(c *ledger.Command) { c.Moves[0].From = second }},
+		"tokens to elsewhere":     {"redemptions_are_whole", nil, nil, func(c *ledger.Command) { c.Moves[0].To = second }},
 	} {
 		ask := s.ask(hour)
 		_, candidates, err := s.capacity(t.Context(), &ask)
 		if err != nil {
 			t.Fatal(err)
 		}
-		real := &requestStep{ask: &ask, id: id.New(), escrow: earlier.EscrowAccount, candidates: candidates}
-		v := s.books.Submit(t.Context(), &ledger.Command{
-			Kind: ledger.KindRedemptionRequest, Call: ask.Call, Owner: ask.Owner, Subject: real.id,
-			Moves: []ledger.Move{{From: ask.AccountID, To: real.escrow, Amount: ask.Amount}},
-			Step: &tampered{Step: real, decide: tt.decide, write: func(b *pgx.Batch, at *ledger.Transaction) {
-				b.Queue(insertRedemptionSQL, put(insertArgs(real, at), tt.in)...)
+		honest := &requestStep{ask: &ask, id: id.New(), escrow: earlier.EscrowAccount, candidates: candidates}
+		c := &ledger.Command{
+			Kind: ledger.KindRedemptionRequest, Call: ask.Call, Owner: ask.Owner, Subject: honest.id,
+			Moves: []ledger.Move{{From: ask.AccountID, To: honest.escrow, Amount: ask.Amount}},
+			Step: &tampered{Step: honest, decide: tt.decide, write: func(b *pgx.Batch, at *ledger.Transaction) {
+				b.Queue(insertRedemptionSQL, put(insertArgs(honest, at), tt.in)...)
 			}},
-		})[0]
+		}
+		if tt.change != nil {
+			tt.change(c)
+		}
+		v := s.books.Submit(t.Context(), c)[0]
 		if got := pg.ConstraintName(v.Err); got != tt.constraint || (tt.constraint == "") != (v.Err == nil) {
 			t.Errorf("%s: %v", name, v.Err)
 		}
 	}
-	s.expect(t, 98, 2, 100, 98, 2, 0)
+	s.expect(t, 98, 2, 200, 98, 2, 0)
 	s.proveBooks(t)
 }
 
@@ -241,34 +265,52 @@ func TestGuardsAgainstSettlementsThatTheJournalDoesNotExplain(t *testing.T) {
 		d.Moves[1].Amount = money.Micros(1)
 		return d
 	}
+	refund := func(c *ledger.Command, s *settleStep) {
+		c.Kind, s.kind = ledger.KindRedemptionRefund, ledger.KindRedemptionRefund
+		s.steps, s.grant = []Event{{Status: Cancelled}, {Status: Refunded}}, ""
+	}
 	for name, tt := range map[string]struct {
 		constraint string
 		in         []argument
 		decide     func(ledger.Decision) ledger.Decision
+		change     func(*ledger.Command, *settleStep)
 	}{
-		"as it should be":            {"", nil, nil},
-		"another status":             {"redemption_events_tell_the_status", []argument{{9, []string{"issued", "acknowledged"}}, {10, []string{"", ""}}}, nil},
-		"issued, but not called so":  {"redemptions_settle_in_the_journal", []argument{{2, "refunded"}, {3, nil}, {9, []string{"cancelled", "refunded"}}, {10, []string{"", ""}}}, nil},
-		"without a grant":            {"redemptions_issued_name_their_grant", []argument{{3, nil}}, nil},
-		"without a transaction":      {"redemptions_settled_at_their_end", []argument{{5, nil}}, nil},
-		"another's transaction":      {"redemptions_settle_in_the_journal", []argument{{5, earlier.RequestedBy}}, nil},
-		"a step that is there":       {"redemption_events_pkey", []argument{{6, 2}}, nil},
-		"a gap":                      {"redemption_events_follow_the_rules", []argument{{6, 4}}, nil},
-		"acknowledged before issued": {"redemption_events_follow_the_rules", []argument{{2, "acknowledged"}, {9, []string{"acknowledged"}}}, nil},
-		"tokens go elsewhere":        {"redemptions_settle_in_the_journal", nil, elsewhere},
-		"too few hours":              {"redemptions_settle_in_the_journal", nil, tooFew},
+		"as it should be":            {"", nil, nil, nil},
+		"another status":             {"redemption_events_tell_the_status", []argument{{9, []string{"issued", "acknowledged"}}, {10, []string{"", ""}}}, nil, nil},
+		"issued, but not called so":  {"redemptions_settle_in_the_journal", []argument{{2, "refunded"}, {3, nil}, {9, []string{"cancelled", "refunded"}}, {10, []string{"", ""}}}, nil, nil},
+		"without a grant":            {"redemptions_issued_name_their_grant", []argument{{3, nil}}, nil, nil},
+		"without a transaction":      {"redemptions_settled_at_their_end", []argument{{5, nil}}, nil, nil},
+		"another's transaction":      {"redemptions_settle_in_the_journal", []argument{{5, earlier.RequestedBy}}, nil, nil},
+		"a step that is there":       {"redemption_events_pkey", []argument{{6, 2}}, nil, nil},
+		"a gap":                      {"redemption_events_follow_the_rules", []argument{{6, 4}}, nil, nil},
+		"acknowledged before issued": {"redemption_events_follow_the_rules", []argument{{2, "acknowledged"}, {9, []string{"acknowledged"}}}, nil, nil},
+		"tokens go elsewhere":        {"redemptions_settle_in_the_journal", nil, elsewhere, nil},
+		"too few hours":              {"redemptions_settle_in_the_journal", nil, tooFew, nil},
+		"about something else":       {"redemptions_settle_in_the_journal", nil, nil, func(c *ledger.Command, _ *settleStep) { c.Subject = id.New() }},
+		"another kind":               {"redemptions_settle_in_the_journal", nil, nil, func(c *ledger.Command, _ *settleStep) { c.Kind = ledger.KindRedemptionRefund }},
+		"a refund":                   {"", nil, nil, refund},
+		"a refund to elsewhere":      {"redemptions_settle_in_the_journal", nil, elsewhere, refund},
+		"a refund of too few hours":  {"redemptions_settle_in_the_journal", nil, tooFew, refund},
+		"a refund of another kind": {"redemptions_settle_in_the_journal", nil, nil, func(c *ledger.Command, s *settleStep) {
+			refund(c, s)
+			c.Kind = ledger.KindRedemptionIssue
+		}},
 	} {
 		r := s.request(t, 2*hour)
 		step := &settleStep{kind: ledger.KindRedemptionIssue, steps: []Event{{Status: Issued}}, grant: name, redemption: r}
-		if err := s.route(t.Context(), step); err != nil {
-			t.Fatal(err)
-		}
-		v := s.books.Submit(t.Context(), &ledger.Command{
+		c := &ledger.Command{
 			Kind: step.kind, Call: call(s.provider), Subject: r.ID, Settles: true,
 			Step: &tampered{Step: &extra{settleStep: step, accounts: []uuid.UUID{theirs}}, decide: tt.decide, write: func(b *pgx.Batch, at *ledger.Transaction) {
 				b.Queue(settleRedemptionSQL, put(settleArgs(step, at), tt.in)...)
 			}},
-		})[0]
+		}
+		if tt.change != nil {
+			tt.change(c, step)
+		}
+		if err := s.route(t.Context(), step); err != nil {
+			t.Fatal(err)
+		}
+		v := s.books.Submit(t.Context(), c)[0]
 		if got := pg.ConstraintName(v.Err); got != tt.constraint || (tt.constraint == "") != (v.Err == nil) {
 			t.Errorf("%s: %v", name, v.Err)
 		}

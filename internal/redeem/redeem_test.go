@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/shopspring/decimal"
 
 	"github.com/ballast-compute/ballast/internal/id"
@@ -189,6 +190,19 @@ func TestGrantEndsOneRedemption(t *testing.T) {
 		t.Errorf("another provider's grant: %v", err)
 	}
 	s.proveBooks(t)
+}
+
+// Of two that use a grant at the same moment, one may be refused by its own reading, and another by the database.
+func TestGrantIsRefusedEitherWay(t *testing.T) {
+	t.Parallel()
+	step := settleStep{grant: "g", steps: []Event{{Status: Issued}}, now: state{status: Dispatched, grantee: id.New()}}
+	if _, err := step.Decide(nil); !errors.Is(err, ErrGrantUsed) {
+		t.Errorf("read before: %v", err)
+	}
+	raced := ledger.Verdict{Err: &pgconn.PgError{Code: "23505", ConstraintName: "redemptions_grant_key"}}
+	if _, _, err := (&Redemptions{}).answer(t.Context(), raced); !errors.Is(err, ErrGrantUsed) {
+		t.Errorf("found by the database: %v", err)
+	}
 }
 
 func TestEndsAreFinal(t *testing.T) {

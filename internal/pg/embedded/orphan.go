@@ -99,7 +99,10 @@ func (s *Server) waitGone(ctx context.Context, pid int, timeout time.Duration) b
 		if !alive(pid) || !s.isPostmaster(ctx, pid) {
 			return true
 		}
-		time.Sleep(readyPoll)
+		select {
+		case <-time.After(readyPoll):
+		case <-ctx.Done():
+		}
 	}
 	return false
 }

@@ -118,7 +118,7 @@ func TestRootIsToldWhatIsInTheWay(t *testing.T) {
 		t.Skip("only root changes its user")
 	}
 	closed := tempDir(t)
-	if err := os.Chmod(closed, 0o700); err != nil {
+	if err := os.Chmod(closed, 0o700); err != nil { //nolint:gosec // A directory.
 		t.Fatal(err)
 	}
 	_, err := Start(t.Context(), Options{DataDir: closed + "/deeper/data"})

@@ -67,7 +67,7 @@ func (s *Server) walCompression(ctx context.Context) string {
 // command prepares a child of this process: as the account, in a directory that the account can enter, without the
 // PG… variables meant for clients. It is killed when ctx ends.
 func (s *Server) command(ctx context.Context, name string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, name, args...) //nolint:gosec // Found by findBinaries.
+	cmd := exec.CommandContext(ctx, name, args...) // Found by findBinaries.
 	cmd.Dir = "/"
 	cmd.Env = serverEnvironment()
 	cmd.SysProcAttr = s.account.attributes()

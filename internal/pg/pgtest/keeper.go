@@ -100,17 +100,17 @@ func (r room) waitAndStop(ctx context.Context, server *embedded.Server) error {
 			return server.Err()
 		case <-time.After(keeperPoll):
 		}
-		closed, free := r.closeIfUnused(&lastUsed)
+		closed, free := r.closeIfUnused(ctx, &lastUsed)
 		if !closed {
 			continue
 		}
 		defer free()
-		return errors.Join(os.Remove(r.urlFile()), server.StopNow(), embedded.Remove(ctx, server.DataDir()))
+		return errors.Join(os.Remove(r.urlFile()), server.StopNow(), embedded.Remove(ctx, server.DataDir())) //nolint:contextcheck // StopNow waits for nothing.
 	}
 }
 
 // closeIfUnused takes the door and the users' lock if nobody has either and no go test is likely to send more users.
-func (r room) closeIfUnused(lastUsed *time.Time) (closed bool, free func()) {
+func (r room) closeIfUnused(ctx context.Context, lastUsed *time.Time) (closed bool, free func()) {
 	door, err := lockFile(r.door(), syscall.LOCK_EX|syscall.LOCK_NB)
 	if err != nil {
 		*lastUsed = time.Now()
@@ -123,7 +123,7 @@ func (r room) closeIfUnused(lastUsed *time.Time) (closed bool, free func()) {
 		return false, nil
 	}
 	free = func() { _, _ = users.Close(), door.Close() }
-	if r.anyParent() && time.Since(*lastUsed) < longestIdle {
+	if r.anyParent(ctx) && time.Since(*lastUsed) < longestIdle {
 		free()
 		return false, nil
 	}
@@ -131,7 +131,7 @@ func (r room) closeIfUnused(lastUsed *time.Time) (closed bool, free func()) {
 }
 
 // anyParent reports whether a go test that sent users still runs, and forgets those that do not.
-func (r room) anyParent() bool {
+func (r room) anyParent(ctx context.Context) bool {
 	entries, err := os.ReadDir(r.parents())
 	if err != nil {
 		return false
@@ -139,7 +139,7 @@ func (r room) anyParent() bool {
 	found := false
 	for _, entry := range entries {
 		pid, err := strconv.Atoi(entry.Name())
-		if err == nil && isGoCommand(pid) {
+		if err == nil && isGoCommand(ctx, pid) {
 			found = true
 			continue
 		}

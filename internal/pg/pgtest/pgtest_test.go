@@ -132,7 +132,7 @@ func TestDefaultIsTheSchemaOfBallast(t *testing.T) {
 func TestDatabaseIsDroppedWithItsTest(t *testing.T) {
 	t.Parallel()
 	var name string
-	t.Run("uses one", func(t *testing.T) { //nolint:paralleltest // Must end before the look below.
+	t.Run("uses one", func(t *testing.T) { // Must end before the look below.
 		d := pgtest.New(t, pgtest.WithMigrations(nil))
 		if err := d.Pool.QueryRow(t.Context(), "SELECT current_database()").Scan(&name); err != nil {
 			t.Fatal(err)

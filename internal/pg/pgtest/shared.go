@@ -99,7 +99,7 @@ func (r room) join(ctx context.Context) (string, error) {
 		return "", err
 	}
 	held = users
-	if err := r.registerParent(); err != nil {
+	if err := r.registerParent(ctx); err != nil {
 		return "", err
 	}
 	if url, ok := r.answering(ctx); ok {
@@ -109,7 +109,7 @@ func (r room) join(ctx context.Context) (string, error) {
 }
 
 // held keeps the share in the server from the garbage collector, which would close it.
-var held *os.File
+var held *os.File //nolint:unused // Nobody reads it.
 
 func lockFile(path string, how int) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -194,18 +194,18 @@ func (r room) keeperSaid() string {
 }
 
 // registerParent lets the server outlast this process while the go test that started it may start others like it.
-func (r room) registerParent() error {
-	if pid := os.Getppid(); isGoCommand(pid) {
+func (r room) registerParent(ctx context.Context) error {
+	if pid := os.Getppid(); isGoCommand(ctx, pid) {
 		return os.WriteFile(r.parent(pid), nil, 0o600)
 	}
 	return nil
 }
 
 // isGoCommand reports whether a living process is the go command.
-func isGoCommand(pid int) bool {
+func isGoCommand(ctx context.Context, pid int) bool {
 	name, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "comm"))
 	if err != nil {
-		name, err = exec.CommandContext(context.Background(), "ps", "-o", "comm=", "-p", strconv.Itoa(pid)).Output()
+		name, err = exec.CommandContext(ctx, "ps", "-o", "comm=", "-p", strconv.Itoa(pid)).Output()
 	}
 	return err == nil && filepath.Base(strings.TrimSpace(string(name))) == "go"
 }
