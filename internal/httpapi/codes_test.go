@@ -15,7 +15,7 @@ import (
 
 // unreached are the codes of the contract that nothing answers with yet, and why.
 var unreached = map[string]string{
-	"coverage_too_low": "coverage cannot fall below one by anything that the API does; margin calls come with the next epochs",
+	"coverage_too_low": "coverage cannot fall below one by anything that the API does; minting asks for it once there is a second epoch",
 }
 
 // Every code of the contract is provoked, so that none is only a promise.
@@ -76,7 +76,7 @@ func TestEveryErrorCodeOccurs(t *testing.T) {
 	note("rate_limited")            // TestRateLimit
 	note("internal")                // TestDefectsGiveNothingAway
 	note("overloaded")              // TestOverload
-	note("outcome_unknown")         // TestOverload
+	note("outcome_unknown")         // TestOutcomeUnknown
 	note("unavailable")             // TestNoDatabase
 	for _, code := range theContract(t).doc.Components.Schemas["ErrorCode"].Value.Enum {
 		if !seen[code.(string)] && unreached[code.(string)] == "" {
@@ -158,7 +158,7 @@ func TestOverload(t *testing.T) {
 	s.get("alice", "/v1/transactions?kind=transfer").want(200).expect("data.1.id", s.names["transfer"])
 }
 
-// The first of TestOverload has the code that says what is not known.
+// What was in the hands of the database when the time ran out may have taken effect, and asking again tells.
 func TestOutcomeUnknown(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, func(set *settings) { set.timeout = 200 * time.Millisecond })
