@@ -1,10 +1,14 @@
 package main
 
 import (
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/ballast-compute/ballast/internal/httpapi"
+	"github.com/ballast-compute/ballast/internal/ledger"
 )
 
 // writePathMetrics is the ledger's observer: what an operator watches of the group commit.
@@ -15,6 +19,9 @@ type writePathMetrics struct {
 	commits   prometheus.Histogram
 	ambiguous prometheus.Counter
 	repeated  prometheus.Counter
+	verdicts  *prometheus.CounterVec
+	// taken counts what took effect, by kind: no look-up by labels for what happens most.
+	taken sync.Map
 }
 
 func newWritePathMetrics(registry prometheus.Registerer) *writePathMetrics {
@@ -41,7 +48,11 @@ func newWritePathMetrics(registry prometheus.Registerer) *writePathMetrics {
 		ambiguous: retries.WithLabelValues("unknown"),
 		repeated:  retries.WithLabelValues("rolled_back"),
 	}
-	registry.MustRegister(retries, m.commands, m.batches, m.waits, m.commits)
+	m.verdicts = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "ballast_ledger_verdicts_total",
+		Help: "Verdicts on commands, by their kind and the error code of a refusal; ok for one that took effect.",
+	}, []string{"kind", "code"})
+	registry.MustRegister(retries, m.verdicts, m.commands, m.batches, m.waits, m.commits)
 	return m
 }
 
@@ -51,6 +62,19 @@ func (m *writePathMetrics) Committed(commands int, waited, took time.Duration) {
 	m.batches.Observe(float64(commands))
 	m.waits.Observe(waited.Seconds())
 	m.commits.Observe(took.Seconds())
+}
+
+// Decided implements ledger.Observer.
+func (m *writePathMetrics) Decided(kind ledger.Kind, verdict error) {
+	if verdict != nil {
+		m.verdicts.WithLabelValues(string(kind), httpapi.CodeOf(verdict)).Inc()
+		return
+	}
+	counter, ok := m.taken.Load(kind)
+	if !ok {
+		counter, _ = m.taken.LoadOrStore(kind, m.verdicts.WithLabelValues(string(kind), "ok"))
+	}
+	counter.(prometheus.Counter).Inc() //nolint:errcheck,forcetypeassert // nothing else is stored
 }
 
 // Retried implements ledger.Observer.

@@ -94,7 +94,7 @@ var errorTable = []struct {
 	{ledger.ErrShuttingDown, unavailable.saying("The server is shutting down. Nothing was done; wait as long as Retry-After says.")},
 
 	{money.ErrSyntax, invalidRequest},
-	{money.ErrScale, amountOutOfRange.saying("The amount has more decimals than its asset.")},
+	{money.ErrScale, invalidRequest.saying("The amount has more decimals than its asset.")},
 	{money.ErrNotPositive, amountOutOfRange.saying("The amount must be greater than zero.")},
 	{money.ErrRange, amountOutOfRange},
 	{money.ErrRate, invalidRequest},
@@ -160,6 +160,9 @@ func kindOf(err error) kind {
 	}
 	return internal
 }
+
+// CodeOf returns the contract's error code of a domain's error, for metrics; "internal" for one that nobody expected.
+func CodeOf(err error) string { return string(kindOf(err).code) }
 
 // fieldsOf returns the fields at fault of an error about the form of a request.
 func fieldsOf(err error) ([]problem.FieldError, bool) {

@@ -3,7 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
-	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,7 +28,10 @@ type application struct {
 	book     Book
 	seqs     []int64
 	now      time.Time
+	// found has what is in the journal already under the digests of the units, and usedUp the digests that something outside
+	// of the journal was made with.
 	found    map[uuid.UUID]*Transaction
+	usedUp   []uuid.UUID
 	accepted []*Transaction
 	steps    []pendingStep
 	// subjects has what the accepted steps are about, and whether they are alone in it.
@@ -157,6 +160,9 @@ func (a *application) decideCommand(c *Command, seq int64) (v Verdict, fresh boo
 		}
 		return Verdict{Transaction: t, Replayed: t.ID != c.id}, false
 	}
+	if slices.Contains(a.usedUp, c.Digest) {
+		return Verdict{Err: idempotency.ErrReused}, false
+	}
 	if a.mustWait(c) {
 		return Verdict{Err: errPostponed}, false
 	}
@@ -185,11 +191,4 @@ func (l *Ledger) ApplyTx(ctx context.Context, tx pgx.Tx, commands ...*Command) (
 		units[i] = unit{c}
 	}
 	return apply(ctx, tx, units, false)
-}
-
-// errInconsistent means that the database answered what its schema does not allow.
-var errInconsistent = errors.New("ledger: the database contradicts itself")
-
-func inconsistent(format string, args ...any) error {
-	return fmt.Errorf("%w: "+format, append([]any{errInconsistent}, args...)...)
 }

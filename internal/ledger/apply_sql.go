@@ -29,6 +29,11 @@ CROSS JOIN LATERAL (SELECT * FROM accounts WHERE accounts.id = wanted.id FOR NO 
 SELECT t.seq FROM unnest($1::uuid[]) AS wanted (digest)
 CROSS JOIN LATERAL (SELECT seq FROM transactions WHERE idempotency_digest = wanted.digest OFFSET 0) AS t`
 
+	// A key is used up by a creation outside of the journal too.
+	findCreationsSQL = `
+SELECT i.digest FROM unnest($1::uuid[]) AS wanted (digest)
+CROSS JOIN LATERAL (SELECT digest FROM idempotency WHERE idempotency.digest = wanted.digest OFFSET 0) AS i`
+
 	// The clock and the order of the journal are read after the locks are held.
 	drawOrderSQL = `SELECT clock_timestamp(), array_agg(nextval('journal_seq')) FROM generate_series(1, $1::int)`
 
@@ -82,6 +87,10 @@ func (a *application) read(ctx context.Context, db sender, own bool) error {
 	var hits []int64
 	b.Queue(findDigestsSQL, digests).Query(func(rows pgx.Rows) (err error) {
 		hits, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+		return err
+	})
+	b.Queue(findCreationsSQL, digests).Query(func(rows pgx.Rows) (err error) {
+		a.usedUp, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
 		return err
 	})
 	b.Queue(drawOrderSQL, commands).QueryRow(func(row pgx.Row) error { return row.Scan(&a.now, &a.seqs) })

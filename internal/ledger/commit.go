@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -25,6 +26,9 @@ func (w *writer) commit(group []*item) {
 	verdicts := w.resolve(units)
 	for _, it := range group {
 		it.verdict, verdicts = verdicts[:len(it.unit):len(it.unit)], verdicts[len(it.unit):]
+		for i, c := range it.unit {
+			w.opts.Observer.Decided(c.Kind, it.verdict[i].Err)
+		}
 		w.leave(it.unit)
 		close(it.done)
 	}
@@ -94,7 +98,7 @@ func (w *writer) attempt(ctx context.Context, units []unit) ([]Verdict, error) {
 	if err != nil {
 		return nil, &applyError{phase: phaseReading, err: err}
 	}
-	verdicts, err := apply(ctx, conn, units, true)
+	verdicts, err := applySafely(ctx, conn, units)
 	if err == nil {
 		conn.Release()
 		return verdicts, nil
@@ -106,6 +110,18 @@ func (w *writer) attempt(ctx context.Context, units []unit) ([]Verdict, error) {
 		w.opts.Logger.Debug("closing a connection failed", errorAttr(closeErr))
 	}
 	return nil, err
+}
+
+// errPanicked is the error of a group in which a feature panicked. Nothing of the group was sent to be written.
+var errPanicked = errors.New("ledger: a step panicked")
+
+func applySafely(ctx context.Context, db sender, units []unit) (verdicts []Verdict, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			verdicts, err = nil, fmt.Errorf("%w: %v", errPanicked, p)
+		}
+	}()
+	return apply(ctx, db, units, true)
 }
 
 // outcome is what an error says of the database transaction in which it came.
@@ -127,7 +143,7 @@ func outcomeOf(err error) outcome {
 	writing := errors.As(err, &at) && at.phase == phaseWriting
 	var pgErr *pgconn.PgError
 	if !errors.As(err, &pgErr) {
-		if errors.Is(err, errInconsistent) {
+		if errors.Is(err, errPanicked) {
 			return outcomeRefused
 		}
 		if writing {

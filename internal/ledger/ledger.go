@@ -69,6 +69,8 @@ type Options struct {
 type Observer interface {
 	// Committed reports one group: its commands, how long the oldest of them waited, and how long the database took.
 	Committed(commands int, waited, took time.Duration)
+	// Decided reports the verdict of one command: nil for one that took effect, now or before.
+	Decided(kind Kind, verdict error)
 	// Retried reports that a group is tried again; ambiguous, that its COMMIT may have taken effect.
 	Retried(ambiguous bool)
 }
@@ -117,4 +119,5 @@ func (o Options) withDefaults() Options {
 type unobserved struct{}
 
 func (unobserved) Committed(int, time.Duration, time.Duration) {}
+func (unobserved) Decided(Kind, error)                         {}
 func (unobserved) Retried(bool)                                {}

@@ -83,8 +83,8 @@ func (w *writer) close(ctx context.Context) error {
 func (l *Ledger) Submit(ctx context.Context, commands ...*Command) []Verdict {
 	verdicts := make([]Verdict, len(commands))
 	items := make([]*item, len(commands))
-	for i, c := range commands {
-		items[i], verdicts[i].Err = l.writer.enqueue(ctx, unit{c})
+	for i := range commands {
+		items[i], verdicts[i].Err = l.writer.enqueue(ctx, commands[i:i+1:i+1])
 	}
 	for i, it := range items {
 		if it != nil {
@@ -125,6 +125,16 @@ func prepare(c *Command) {
 
 // enqueue puts a unit in the queue, or says at once why it cannot be served.
 func (w *writer) enqueue(ctx context.Context, u unit) (*item, error) {
+	it, err := w.tryEnqueue(ctx, u)
+	if err != nil {
+		for _, c := range u {
+			w.opts.Observer.Decided(c.Kind, err)
+		}
+	}
+	return it, err
+}
+
+func (w *writer) tryEnqueue(ctx context.Context, u unit) (*item, error) {
 	n := int64(len(u))
 	if w.waiting.Add(n) > int64(w.opts.MaxQueue) || w.wouldBeLate(ctx, n) {
 		w.waiting.Add(-n)

@@ -22,9 +22,17 @@ import (
 // poison is a step that fails in one of the ways in which a feature can.
 type poison struct{ in string }
 
-func (p poison) Lock() []uuid.UUID { return nil }
+func (p poison) Lock() []uuid.UUID {
+	if p.in == "lock panic" {
+		panic("poisoned")
+	}
+	return nil
+}
 
 func (p poison) Read(b *pgx.Batch) {
+	if p.in == "read panic" {
+		panic("poisoned")
+	}
 	if p.in == "read" {
 		b.Queue("SELECT 1/0")
 	}
@@ -41,6 +49,9 @@ func (p poison) Decide(*ledger.Book) (ledger.Decision, error) {
 }
 
 func (p poison) Write(b *pgx.Batch, _ *ledger.Transaction) {
+	if p.in == "write panic" {
+		panic("poisoned")
+	}
 	if p.in == "write" {
 		b.Queue("SELECT 1/0")
 	}
@@ -48,7 +59,7 @@ func (p poison) Write(b *pgx.Batch, _ *ledger.Transaction) {
 
 func TestAPoisonedCommandFailsAlone(t *testing.T) {
 	t.Parallel()
-	for _, in := range []string{"read", "panic", "details", "write"} {
+	for _, in := range []string{"lock panic", "read", "read panic", "panic", "details", "write", "write panic"} {
 		t.Run(in, func(t *testing.T) {
 			t.Parallel()
 			b := newBooks(t, ledger.Options{})
