@@ -222,7 +222,7 @@ func TestCheckSchema(t *testing.T) {
 		t.Fatal("no application role")
 	}
 	latest := db.Latest()
-	for name, c := range map[string]struct {
+	for name, c := range map[string]struct { //nolint:paralleltest // One database, in transactions that are rolled back.
 		sql  string
 		want *db.SchemaError
 	}{
@@ -231,7 +231,7 @@ func TestCheckSchema(t *testing.T) {
 		"dirty":    {"INSERT INTO schema_migrations VALUES (1, true)", &db.SchemaError{Have: 1, Want: latest, Dirty: true}},
 		"no table": {"DROP TABLE schema_migrations", &db.SchemaError{Want: latest}},
 	} {
-		t.Run(name, func(t *testing.T) { //nolint:paralleltest // One database, in transactions that are rolled back.
+		t.Run(name, func(t *testing.T) {
 			tx, err := d.Pool.Begin(t.Context())
 			if err != nil {
 				t.Fatal(err)

@@ -117,7 +117,7 @@ func (m *Migrator) Down(ctx context.Context, steps int) error {
 
 // Force marks the schema as being, cleanly, at version (0: before the first migration) without running anything.
 func (m *Migrator) Force(version uint) error {
-	target := int(version) //nolint:gosec // Numbers have four digits.
+	target := int(version) // Numbers have four digits.
 	if version == 0 {
 		target = database.NilVersion
 	}
@@ -178,7 +178,7 @@ type migrationLog struct{ log *slog.Logger }
 
 // Printf implements migrate.Logger.
 func (l migrationLog) Printf(format string, args ...any) {
-	l.log.Info("migrate: " + strings.TrimSpace(fmt.Sprintf(format, args...)))
+	l.log.Info("migrate: " + strings.TrimSpace(fmt.Sprintf(format, args...))) //nolint:sloglint // The message is the library's.
 }
 
 // Verbose implements migrate.Logger.

@@ -67,7 +67,7 @@ func openService(ctx context.Context, s settings, log *slog.Logger, db login, mo
 	if err := v.openPools(ctx, db); err != nil {
 		return nil, errors.Join(err, v.tracing.Shutdown(ctx))
 	}
-	v.books = ledger.New(v.reads, v.writes, ledger.Options{ //nolint:contextcheck // It outlives ctx; close ends it.
+	v.books = ledger.New(v.reads, v.writes, ledger.Options{
 		Workers: s.WriteWorkers, MaxBatch: s.MaxBatch, MaxQueue: s.MaxQueue,
 		Observer: newWritePathMetrics(v.metrics.Registry), Logger: log,
 	})

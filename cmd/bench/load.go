@@ -50,7 +50,7 @@ func (r *rig) dial(ctx context.Context, w workload, names []string) (*client, er
 		return nil, err
 	}
 	run := make([]byte, 8)
-	_, _ = rand.Read(run) //nolint:errcheck // it never fails
+	_, _ = rand.Read(run) // It never fails.
 	path := "/v1/transfers"
 	if w.batch > 1 {
 		path = "/v1/transfers/batch"

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,8 +59,8 @@ func newRig(ctx context.Context, opts options) (r *rig, err error) {
 }
 
 func (r *rig) close() {
-	for i := len(r.cleanup) - 1; i >= 0; i-- {
-		r.cleanup[i]()
+	for _, clean := range slices.Backward(r.cleanup) {
+		clean()
 	}
 }
 
@@ -75,14 +76,14 @@ func (r *rig) startPostgres(ctx context.Context) error {
 		return err
 	}
 	r.dir = dir
-	r.cleanup = append(r.cleanup, func() { _ = os.RemoveAll(dir) }) //nolint:errcheck // a directory of temporary files
+	r.cleanup = append(r.cleanup, func() { _ = os.RemoveAll(dir) })
 	r.server, err = embedded.Start(ctx, embedded.Options{DataDir: filepath.Join(dir, "postgres"), Params: map[string]string{
 		"shared_buffers": "1GB", "max_connections": "200",
 	}})
 	if err != nil {
 		return err
 	}
-	r.cleanup = append(r.cleanup, func() { _ = r.server.StopNow() }) //nolint:errcheck // it is thrown away
+	r.cleanup = append(r.cleanup, func() { _ = r.server.StopNow() }) //nolint:contextcheck // It waits for nothing.
 	for _, database := range []string{"ballast", "yardstick"} {
 		if err := r.exec(ctx, "postgres", "CREATE DATABASE "+database); err != nil {
 			return err
@@ -183,8 +184,8 @@ func (r *rig) startAPI(ctx context.Context) error {
 		return err
 	}
 	r.cleanup = append(r.cleanup, func() {
-		_ = r.api.Process.Signal(os.Interrupt) //nolint:errcheck // Wait tells
-		_ = r.api.Wait()                       //nolint:errcheck // it is thrown away
+		_ = r.api.Process.Signal(os.Interrupt)
+		_ = r.api.Wait()
 	})
 	return r.awaitReady(ctx)
 }
@@ -205,13 +206,13 @@ func (r *rig) awaitReady(ctx context.Context) error {
 			return err
 		}
 		if res, err := http.DefaultClient.Do(req); err == nil {
-			_ = res.Body.Close() //nolint:errcheck // nothing is read
+			_ = res.Body.Close()
 			if res.StatusCode == http.StatusOK {
 				return nil
 			}
 		}
 	}
-	log, _ := os.ReadFile(filepath.Join(r.dir, "api.log")) //nolint:errcheck // best effort
+	log, _ := os.ReadFile(filepath.Join(r.dir, "api.log"))
 	return fmt.Errorf("the API does not get ready: %s", log)
 }
 

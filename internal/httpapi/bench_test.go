@@ -37,6 +37,7 @@ func cpuTime(b *testing.B) time.Duration {
 }
 
 func (s *server) ask(b *testing.B, path, body, key string, want int) {
+	b.Helper()
 	r, err := http.NewRequestWithContext(b.Context(), http.MethodPost, path, io.NopCloser(bytes.NewReader([]byte(body))))
 	if err != nil {
 		b.Error(err)

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -286,7 +285,7 @@ func TestGuardsJudgeInOrder(t *testing.T) {
 		{append(bearer(operatorSecret), "Content-Type", "application/json", "Idempotency-Key", "a"), "x", 200},
 	} {
 		if res := serve(t, request(http.MethodPost, "/", step.body, append(headers, step.add...)...), post); res.StatusCode != step.want {
-			t.Error(fmt.Sprintf("step %d: %d, want %d", i, res.StatusCode, step.want))
+			t.Errorf("step %d: %d, want %d", i, res.StatusCode, step.want)
 		}
 	}
 }

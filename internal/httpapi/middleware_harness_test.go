@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -123,9 +124,9 @@ func request(method, target, body string, headers ...string) *http.Request {
 	if body != "" {
 		b = strings.NewReader(body)
 	}
-	r := httptest.NewRequest(method, target, b)
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Add(headers[i], headers[i+1])
+	r := httptest.NewRequestWithContext(context.Background(), method, target, b)
+	for pair := range slices.Chunk(headers, 2) {
+		r.Header.Add(pair[0], pair[1])
 	}
 	return r
 }

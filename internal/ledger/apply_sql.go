@@ -175,7 +175,7 @@ func (a *application) journalRows() []any {
 	for _, entered := range a.accepted {
 		t.add(entered)
 		for line := range entered.Postings {
-			p.add(entered.Seq, int16(line), &entered.Postings[line]) //nolint:gosec // a transaction has few lines
+			p.add(entered.Seq, int16(line), &entered.Postings[line]) // A transaction has few lines.
 		}
 	}
 	n := a.newBalances()

@@ -66,7 +66,8 @@ func (w *writer) resolveWithin(ctx context.Context, units []unit, ambiguous bool
 		}
 		w.opts.Observer.Retried(ambiguous)
 		if !pause(ctx, attempt) {
-			w.opts.Logger.Error("a group of commands was given up", "commands", countCommands(units), "ambiguous", ambiguous, errorAttr(err))
+			w.opts.Logger.Error("a group of commands was given up",
+				slog.Int("commands", countCommands(units)), slog.Bool("ambiguous", ambiguous), errorAttr(err))
 			return sameVerdict(countCommands(units), lost(ambiguous))
 		}
 	}
@@ -104,7 +105,7 @@ func (w *writer) attempt(ctx context.Context, units []unit) ([]Verdict, error) {
 		return verdicts, nil
 	}
 	raw := conn.Hijack()
-	closing, done := context.WithTimeout(context.Background(), time.Second)
+	closing, done := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer done()
 	if closeErr := raw.Close(closing); closeErr != nil {
 		w.opts.Logger.Debug("closing a connection failed", errorAttr(closeErr))
@@ -200,8 +201,7 @@ func countCommands(units []unit) int {
 
 // errorAttr is an error for the log without what was in the row: a Postgres error's code and constraint, or its type's text.
 func errorAttr(err error) slog.Attr {
-	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return slog.Group("error", "sqlstate", pgErr.Code, "constraint", pgErr.ConstraintName)
 	}
 	return slog.Any("error", err)

@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"sync/atomic"
 	"testing"
@@ -194,9 +195,7 @@ func (m *model) transferAtomically(t *rapid.T) {
 
 func clone(in map[uuid.UUID]int64) map[uuid.UUID]int64 {
 	out := make(map[uuid.UUID]int64, len(in))
-	for k, v := range in {
-		out[k] = v
-	}
+	maps.Copy(out, in)
 	return out
 }
 

@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -20,10 +21,9 @@ func TestThePastIsAsItWas(t *testing.T) {
 		seq      int64
 		at       time.Time
 		balances [3]int64
-		version  int64
 	}
 	var past []moment
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // repeatable on purpose
+	random := rand.New(rand.NewPCG(1, 2)) // Repeatable.
 	for range 40 {
 		from := random.IntN(2)
 		v := b.Transfer(t.Context(), transfer(accounts[from], accounts[(from+1+random.IntN(2))%3], 1+random.Int64N(sch(10))))
@@ -95,8 +95,7 @@ func TestStatementsPageWithoutGaps(t *testing.T) {
 		before = page[len(page)-1].Version
 	}
 	balance := int64(0)
-	for i := len(entries) - 1; i >= 0; i-- {
-		e := entries[i]
+	for i, e := range slices.Backward(entries) {
 		if e.Credit {
 			balance += e.Amount
 		} else {

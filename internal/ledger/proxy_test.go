@@ -38,7 +38,7 @@ func (p *commitThief) listen(t *testing.T) string {
 	}
 	var wg sync.WaitGroup
 	t.Cleanup(func() {
-		_ = l.Close() //nolint:errcheck // it only ends the test
+		_ = l.Close()
 		wg.Wait()
 	})
 	wg.Go(func() {
@@ -63,7 +63,7 @@ func (p *commitThief) serve(client net.Conn) {
 	defer server.Close() //nolint:errcheck // likewise
 	go func() {
 		p.toServer(client, server)
-		_ = server.Close() //nolint:errcheck // likewise
+		_ = server.Close()
 	}()
 	p.toClient(server, client)
 }
@@ -108,8 +108,8 @@ func (p *commitThief) toClient(server, client net.Conn) {
 				return
 			}
 		}
-		_, _ = out.Write(header) //nolint:errcheck // Flush tells
-		_, _ = out.Write(body)   //nolint:errcheck // Flush tells
+		_, _ = out.Write(header) // Flush tells.
+		_, _ = out.Write(body)
 		if in.Buffered() == 0 {
 			if err := out.Flush(); err != nil {
 				return

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -61,8 +62,7 @@ func (s *reversalStep) Decide(*Book) (Decision, error) {
 		return Decision{}, ErrAlreadyReversed
 	}
 	d := Decision{Details: s.details}
-	for i := len(s.original.Postings) - 1; i >= 0; i-- {
-		p := s.original.Postings[i]
+	for _, p := range slices.Backward(s.original.Postings) {
 		d.Moves = append(d.Moves, Move{From: p.To, To: p.From, Amount: money.FromMinor(p.Amount, money.Scale(p.Asset))})
 	}
 	return d, nil

@@ -171,7 +171,7 @@ func TestAKeyRacedOverTwoProcessesHasOneEffect(t *testing.T) {
 	const callers, keys = 40, 25
 	b := newBooks(t, ledger.Options{})
 	second := ledger.New(b.app, b.app, ledger.Options{})
-	t.Cleanup(func() { _ = second.Close(t.Context()) }) //nolint:errcheck // the first ledger's close is checked
+	t.Cleanup(func() { _ = second.Close(t.Context()) }) // The first ledger's is checked.
 	alice, bob := b.account(sch(1000)), b.account(0)
 	var made, replayed, busy atomic.Int64
 	for range keys {

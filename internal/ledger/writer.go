@@ -50,11 +50,7 @@ const (
 func startWriter(pool *pgxpool.Pool, opts Options) *writer {
 	w := &writer{pool: pool, opts: opts, queue: make(chan *item, opts.MaxQueue)}
 	for range opts.Workers {
-		w.workers.Add(1)
-		go func() {
-			defer w.workers.Done()
-			w.work()
-		}()
+		w.workers.Go(w.work)
 	}
 	return w
 }

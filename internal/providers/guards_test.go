@@ -268,7 +268,7 @@ func TestChecksSeeEveryBreach(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.sound()
-			for _, sql := range strings.Split(breach, "; ") {
+			for sql := range strings.SplitSeq(breach, "; ") {
 				w.tamper(sql)
 			}
 			if failed := failing(t.Context(), t, w.App); failed != name {

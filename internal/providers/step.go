@@ -35,8 +35,12 @@ func (p *Pledge) balancesIn(book *ledger.Book) (b Balances, err error) {
 		account uuid.UUID
 		into    *int64
 	}{
-		{p.Accounts.Available, &b.Available}, {p.Accounts.Backing, &b.Backing}, {p.Accounts.Earmarked, &b.Earmarked},
-		{p.Accounts.Delivered, &b.Delivered}, {p.Accounts.Expired, &b.Expired}, {p.Accounts.Released, &b.Released},
+		{p.Accounts.Available, &b.Available},
+		{p.Accounts.Backing, &b.Backing},
+		{p.Accounts.Earmarked, &b.Earmarked},
+		{p.Accounts.Delivered, &b.Delivered},
+		{p.Accounts.Expired, &b.Expired},
+		{p.Accounts.Released, &b.Released},
 	} {
 		if *read.into, err = book.Balance(read.account); err != nil {
 			return Balances{}, err
@@ -55,13 +59,14 @@ type snapshot struct {
 func (s snapshot) encode() ([]byte, error) { return json.Marshal(s) }
 
 // asIn returns the pledge as it was after a transaction that changed it.
-func (p Pledge) asIn(t *ledger.Transaction) (Pledge, error) {
+func (p *Pledge) asIn(t *ledger.Transaction) (Pledge, error) {
 	var s snapshot
 	if err := json.Unmarshal(t.Details, &s); err != nil {
 		return Pledge{}, fmt.Errorf("providers: details of transaction %d: %w", t.Seq, err)
 	}
-	p.Status, p.Balances = s.Status, s.Balances
-	return p, nil
+	then := *p
+	then.Status, then.Balances = s.Status, s.Balances
+	return then, nil
 }
 
 const (
