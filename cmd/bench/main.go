@@ -18,12 +18,13 @@ import (
 )
 
 type options struct {
-	Seconds     int  `default:"8" help:"How long each measurement takes."`
-	Rounds      int  `default:"3" help:"How often the measurements are repeated, in turn; the table has their medians."`
-	Accounts    int  `default:"1000" help:"How many accounts take part."`
-	Connections int  `default:"256" help:"How many connections send single transfers."`
-	Postings    int  `default:"0" help:"How many postings to write to the journal for the second half; 0 leaves it out."`
-	OpenLoop    bool `default:"true" negatable:"" help:"Also measure the latency at a third of the peak."`
+	Seconds     int      `default:"8" help:"How long each measurement takes."`
+	Rounds      int      `default:"3" help:"How often the measurements are repeated, in turn; the table has their medians."`
+	Accounts    int      `default:"1000" help:"How many accounts take part."`
+	Connections int      `default:"256" help:"How many connections send single transfers."`
+	Postings    int      `default:"0" help:"How many postings to write to the journal for the second half; 0 leaves it out."`
+	Only        []string `help:"Run only these measurements, and print no table: uniform, hot, batch, yardstick-uniform, yardstick-hot."`
+	OpenLoop    bool     `default:"true" negatable:"" help:"Also measure the latency at a third of the peak."`
 }
 
 func main() {
@@ -49,7 +50,7 @@ func run(ctx context.Context, opts options) error {
 		return err
 	}
 	empty.print()
-	if opts.Postings == 0 {
+	if opts.Postings == 0 || len(opts.Only) > 0 {
 		return nil
 	}
 	began := time.Now()

@@ -32,12 +32,12 @@ func (r *rig) measure(ctx context.Context, title string) (*report, error) {
 		run  func() (float64, error)
 	}
 	all := []measurement{
-		{"yardstick uniform", func() (float64, error) { return r.pgbench(ctx, "uniform.sql") }},
+		{"yardstick-uniform", func() (float64, error) { return r.pgbench(ctx, "uniform.sql") }},
 		{"uniform", func() (float64, error) {
 			return r.closedLoop(ctx, workload{batch: 1, connections: r.opts.Connections})
 		}},
 		{"batch", func() (float64, error) { return r.closedLoop(ctx, workload{batch: 1000, connections: 8}) }},
-		{"yardstick hot", func() (float64, error) { return r.pgbench(ctx, "hot.sql") }},
+		{"yardstick-hot", func() (float64, error) { return r.pgbench(ctx, "hot.sql") }},
 		{"hot", func() (float64, error) {
 			return r.closedLoop(ctx, workload{hot: true, batch: 1, connections: r.opts.Connections})
 		}},
@@ -45,6 +45,9 @@ func (r *rig) measure(ctx context.Context, title string) (*report, error) {
 	rates := map[string][]float64{}
 	for round := range r.opts.Rounds {
 		for _, m := range all {
+			if len(r.opts.Only) > 0 && !slices.Contains(r.opts.Only, m.name) {
+				continue
+			}
 			before, err := r.cpu()
 			if err != nil {
 				return nil, err
@@ -61,12 +64,15 @@ func (r *rig) measure(ctx context.Context, title string) (*report, error) {
 			rates[m.name] = append(rates[m.name], rate)
 		}
 	}
+	if len(r.opts.Only) > 0 {
+		return &report{}, nil
+	}
 	return r.report(ctx, title, rates)
 }
 
 func (r *rig) report(ctx context.Context, title string, rates map[string][]float64) (*report, error) {
 	uniform, hot := median(rates["uniform"]), median(rates["hot"])
-	plain, plainHot := median(rates["yardstick uniform"]), median(rates["yardstick hot"])
+	plain, plainHot := median(rates["yardstick-uniform"]), median(rates["yardstick-hot"])
 	batch := median(rates["batch"])
 	out := &report{title: title, rows: []row{
 		{"single transfers over HTTP", uniform, "yardstick", uniform / plain, 1.5},
@@ -99,6 +105,9 @@ func median(values []float64) float64 {
 }
 
 func (p *report) print() {
+	if len(p.rows) == 0 {
+		return
+	}
 	fmt.Printf("\n| %s | a second | ratio | goal |\n|---|---:|---:|---:|\n", p.title)
 	for _, r := range p.rows {
 		if r.goal == 0 {

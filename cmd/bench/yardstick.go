@@ -11,24 +11,25 @@ import (
 	"strconv"
 )
 
-// The yardstick is what one writes in an afternoon: a function that makes one transfer in one database transaction. It
-// checks the balance and keeps both accounts' balances and versions in the journal, as Ballast does; it has no idempotency,
-// no authentication, no HTTP and no guards.
+// The yardstick is what one writes in an afternoon: a function that makes one transfer in one database transaction. It keeps
+// what Ballast keeps of it (a transaction with its idempotency key, a posting with both accounts' balances and versions, the same
+// indexes); it has no HTTP, no authentication, no guards beyond its constraints, and smaller account ids.
 const yardstickSQL = `
 CREATE TABLE accounts (id int PRIMARY KEY, balance bigint NOT NULL CHECK (balance >= 0), version bigint NOT NULL DEFAULT 0) WITH (fillfactor = 50);
-CREATE TABLE postings (seq bigserial PRIMARY KEY, from_account int NOT NULL, to_account int NOT NULL, amount bigint NOT NULL CHECK (amount > 0),
-    from_balance bigint NOT NULL, from_version bigint NOT NULL, to_balance bigint NOT NULL, to_version bigint NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now());
+CREATE TABLE transactions (seq bigserial PRIMARY KEY, id uuid NOT NULL DEFAULT gen_random_uuid() UNIQUE, kind text NOT NULL,
+    idempotency_key uuid NOT NULL UNIQUE, reference text, metadata jsonb, created_at timestamptz NOT NULL DEFAULT now());
+CREATE TABLE postings (seq bigint NOT NULL, line smallint NOT NULL, from_account int NOT NULL, to_account int NOT NULL, amount bigint NOT NULL CHECK (amount > 0),
+    from_balance bigint NOT NULL, from_version bigint NOT NULL, to_balance bigint NOT NULL, to_version bigint NOT NULL, PRIMARY KEY (seq, line));
 CREATE UNIQUE INDEX ON postings (from_account, from_version);
 CREATE UNIQUE INDEX ON postings (to_account, to_version);
-CREATE FUNCTION transfer(f int, t int, a bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE FUNCTION transfer(f int, t int, a bigint, k uuid) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE fb bigint; fv bigint; tb bigint; tv bigint; s bigint;
 BEGIN
     PERFORM 1 FROM accounts WHERE id IN (f, t) ORDER BY id FOR UPDATE;
     UPDATE accounts SET balance = balance - a, version = version + 1 WHERE id = f RETURNING balance, version INTO fb, fv;
     UPDATE accounts SET balance = balance + a, version = version + 1 WHERE id = t RETURNING balance, version INTO tb, tv;
-    INSERT INTO postings (from_account, to_account, amount, from_balance, from_version, to_balance, to_version)
-    VALUES (f, t, a, fb, fv, tb, tv) RETURNING seq INTO s;
+    INSERT INTO transactions (kind, idempotency_key) VALUES ('transfer', k) RETURNING seq INTO s;
+    INSERT INTO postings VALUES (s, 0, f, t, a, fb, fv, tb, tv);
     RETURN s;
 END $$;`
 
@@ -42,8 +43,8 @@ func (r *rig) createYardstick(ctx context.Context) error {
 		return err
 	}
 	for name, script := range map[string]string{
-		"uniform.sql": fmt.Sprintf("\\set f random(1, %d)\n\\set t random(%d, %d)\nSELECT transfer(:f, :t, 1);\n", r.opts.Accounts/2, r.opts.Accounts/2+1, r.opts.Accounts),
-		"hot.sql":     fmt.Sprintf("\\set f random(2, %d)\nSELECT transfer(:f, 1, 1);\n", r.opts.Accounts),
+		"uniform.sql": fmt.Sprintf("\\set f random(1, %d)\n\\set t random(%d, %d)\nSELECT transfer(:f, :t, 1, gen_random_uuid());\n", r.opts.Accounts/2, r.opts.Accounts/2+1, r.opts.Accounts),
+		"hot.sql":     fmt.Sprintf("\\set f random(2, %d)\nSELECT transfer(:f, 1, 1, gen_random_uuid());\n", r.opts.Accounts),
 	} {
 		if err := os.WriteFile(filepath.Join(r.dir, name), []byte(script), 0o600); err != nil {
 			return err

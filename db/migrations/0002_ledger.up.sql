@@ -219,7 +219,8 @@ DECLARE
 BEGIN
     SELECT f.seq INTO culprit
     FROM fresh f
-    WHERE f.lines <> (SELECT count(*) FROM postings p WHERE p.seq = f.seq)
+    WHERE CASE WHEN f.lines = 1 THEN NOT EXISTS (SELECT FROM postings p WHERE p.seq = f.seq AND p.line = 0)
+               ELSE f.lines <> (SELECT count(*) FROM postings p WHERE p.seq = f.seq) END
     LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'transaction %: it has not all its postings', culprit
