@@ -12,7 +12,10 @@ import (
 	"github.com/ballast-compute/ballast/internal/pg/embedded"
 )
 
-const serverStopTimeout = 20 * time.Second
+const (
+	serverStopTimeout = 20 * time.Second
+	livePoll          = 5 * time.Millisecond
+)
 
 // ServerOptions changes what a private server is like. The zero value is durable, and stays dead when it is killed.
 type ServerOptions struct {
@@ -94,12 +97,30 @@ func (s *Server) NewDatabase(opts ...Option) *Database {
 // themselves. A supervised server then comes back by itself, any other when Restart is called.
 func (s *Server) Kill() {
 	s.t.Helper()
-	if err := syscall.Kill(s.PID(), syscall.SIGKILL); err != nil {
+	if err := syscall.Kill(s.livePID(), syscall.SIGKILL); err != nil {
 		s.t.Fatalf("pgtest: kill server: %v", err)
 	}
 	if s.opts.NoRestart {
 		<-s.Done()
 	}
+}
+
+// livePID waits for a supervised server that has not come back yet. Its orphaned children may serve for a moment longer, so that
+// a test can be ahead of it.
+func (s *Server) livePID() int {
+	s.t.Helper()
+	pid := s.PID()
+	for deadline := time.Now().Add(serverStopTimeout); !s.opts.NoRestart && syscall.Kill(pid, 0) != nil; pid = s.PID() {
+		select {
+		case <-s.Done():
+			s.t.Fatalf("pgtest: the server has not come back: %v", s.Err())
+		case <-time.After(livePoll):
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("pgtest: the server has not come back after %v", serverStopTimeout)
+		}
+	}
+	return pid
 }
 
 // Restart starts the server again, on the same port, after Kill or, if it still runs, after a fast shutdown. It returns
