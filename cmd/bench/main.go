@@ -1,5 +1,5 @@
 // Command bench measures the write path over HTTP against a plain one-transfer SQL function on the same Postgres, in the
-// same run, and prints the ratios of DESIGN's section 7 as a table for docs/benchmarks.md.
+// same run, and prints their ratios as a table for docs/benchmarks.md.
 //
 //	go run ./cmd/bench                     the quick run, about two minutes
 //	go run ./cmd/bench --postings 10000000 also with ten million postings in the journal

@@ -65,7 +65,7 @@ func TestFactorsOfTheFirstEpoch(t *testing.T) {
 	}
 }
 
-// DESIGN section 3 gives values "about"; METHOD.md has how far each is.
+// The design gave values "about"; METHOD.md has how far each is.
 func TestFactorsAreAboutThoseOfTheDesign(t *testing.T) {
 	t.Parallel()
 	factors := compute(t, firstInputs(t))

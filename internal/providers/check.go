@@ -6,7 +6,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/ledger"
 )
 
-// The invariants of the collateral, as DESIGN numbers them: 4 is the first three, 5 the fourth.
+// The invariants of the collateral, as ARCHITECTURE.md numbers them: 4 is the first three, 5 the fourth.
 var invariants = []struct{ name, holds, sql string }{
 	{
 		name: "mints_are_backed", holds: "at every mint, backing hours · k · (1 − haircut) ≥ tokens issued",
