@@ -7,15 +7,10 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ballast-compute/ballast/internal/idempotency"
 )
-
-// sender is a connection or a transaction on one.
-type sender interface {
-	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
-}
 
 // unit is commands of which either all take effect or none does.
 type unit []*Command
@@ -62,46 +57,40 @@ func (e *applyError) Unwrap() error { return e.err }
 
 // apply is the only writer of the journal. It locks every account of the units in the order of their ids, and then draws
 // the order of the journal; it decides each unit in its turn; and it writes the journal, the balances and the features'
-// rows. With own, it begins and commits the database transaction itself within its two round trips; otherwise the caller does.
-// A unit that is postponed is applied again, after the others.
-func apply(ctx context.Context, db sender, units []unit, own bool) ([]Verdict, error) {
-	verdicts, err := applyOnce(ctx, db, units, own)
-	if err != nil {
-		return nil, err
+// rows. It begins and commits the database transaction within its two round trips.
+// The verdict of a unit that must wait for the next application is errPostponed.
+func apply(ctx context.Context, conn *pgxpool.Conn, units []unit) ([]Verdict, error) {
+	a := &application{units: units, subjects: make(map[uuid.UUID]bool)}
+	if err := a.read(ctx, conn); err != nil {
+		return nil, &applyError{phase: phaseReading, err: err}
 	}
-	var again []unit
+	a.decide()
+	if err := a.write(ctx, conn); err != nil {
+		return nil, &applyError{phase: phaseWriting, err: err}
+	}
+	return a.verdicts, nil
+}
+
+// again applies the units that were postponed, by a call of next, and puts their verdicts in place.
+func again(units []unit, verdicts []Verdict, next func([]unit) []Verdict) []Verdict {
+	var postponed []unit
 	var places []int
 	at := 0
 	for _, u := range units {
 		if errors.Is(verdicts[at].Err, errPostponed) {
-			again, places = append(again, u), append(places, at)
+			postponed, places = append(postponed, u), append(places, at)
 		}
 		at += len(u)
 	}
-	if len(again) == 0 {
-		return verdicts, nil
+	if len(postponed) == 0 {
+		return verdicts
 	}
-	rest, err := apply(ctx, db, again, own)
-	if err != nil {
-		return nil, err
-	}
-	for i, u := range again {
+	rest := next(postponed)
+	for i, u := range postponed {
 		copy(verdicts[places[i]:], rest[:len(u)])
 		rest = rest[len(u):]
 	}
-	return verdicts, nil
-}
-
-func applyOnce(ctx context.Context, db sender, units []unit, own bool) ([]Verdict, error) {
-	a := &application{units: units, subjects: make(map[uuid.UUID]bool)}
-	if err := a.read(ctx, db, own); err != nil {
-		return nil, &applyError{phase: phaseReading, err: err}
-	}
-	a.decide()
-	if err := a.write(ctx, db, own); err != nil {
-		return nil, &applyError{phase: phaseWriting, err: err}
-	}
-	return a.verdicts, nil
+	return verdicts
 }
 
 // decide gives every command its verdict, in the order in which they came.
@@ -180,15 +169,4 @@ func (a *application) mustWait(c *Command) bool {
 	}
 	alone, taken := a.subjects[c.Subject]
 	return taken && (alone || !c.Shared)
-}
-
-// ApplyTx applies commands in the caller's database transaction, one after another and each with its own verdict. The
-// caller must roll back when it returns an error, and must not tell anybody of success before it has committed.
-func (l *Ledger) ApplyTx(ctx context.Context, tx pgx.Tx, commands ...*Command) ([]Verdict, error) {
-	units := make([]unit, len(commands))
-	for i, c := range commands {
-		prepare(c)
-		units[i] = unit{c}
-	}
-	return apply(ctx, tx, units, false)
 }

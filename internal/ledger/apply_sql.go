@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 const (
@@ -61,12 +62,10 @@ WHERE a.id = n.id`
 )
 
 // read is the first round trip: locks, then idempotency, the clock and the features' own reads.
-func (a *application) read(ctx context.Context, db sender, own bool) error {
+func (a *application) read(ctx context.Context, conn *pgxpool.Conn) error {
 	b := &pgx.Batch{}
-	if own {
-		b.Queue("begin")
-		b.Queue(byIndexSQL)
-	}
+	b.Queue("begin")
+	b.Queue(byIndexSQL)
 	commands := 0
 	ids := make(uuids, 0, 2*len(a.units))
 	digests := make(uuids, 0, len(a.units))
@@ -102,7 +101,7 @@ func (a *application) read(ctx context.Context, db sender, own bool) error {
 			}
 		}
 	}
-	if err := db.SendBatch(ctx, b).Close(); err != nil {
+	if err := conn.SendBatch(ctx, b).Close(); err != nil {
 		return err
 	}
 	a.verdicts = make([]Verdict, 0, commands)
@@ -110,7 +109,7 @@ func (a *application) read(ctx context.Context, db sender, own bool) error {
 	if now := a.now.UTC().Truncate(time.Microsecond); now.After(a.book.at) {
 		a.book.at = now
 	}
-	return a.readFound(ctx, db, hits)
+	return a.readFound(ctx, conn, hits)
 }
 
 func (a *application) scanAccounts(rows pgx.Rows) error {
@@ -132,7 +131,7 @@ func (a *application) scanAccounts(rows pgx.Rows) error {
 }
 
 // readFound loads what was done before under the digests of this group. It is rare, and costs a round trip of its own.
-func (a *application) readFound(ctx context.Context, db sender, seqs []int64) error {
+func (a *application) readFound(ctx context.Context, conn *pgxpool.Conn, seqs []int64) error {
 	a.found = make(map[uuid.UUID]*Transaction, len(seqs))
 	if len(seqs) == 0 {
 		return nil
@@ -140,7 +139,7 @@ func (a *application) readFound(ctx context.Context, db sender, seqs []int64) er
 	var found []*Transaction
 	b := &pgx.Batch{}
 	queueTransactions(b, seqs, &found)
-	if err := db.SendBatch(ctx, b).Close(); err != nil {
+	if err := conn.SendBatch(ctx, b).Close(); err != nil {
 		return err
 	}
 	for _, t := range found {
@@ -150,7 +149,7 @@ func (a *application) readFound(ctx context.Context, db sender, seqs []int64) er
 }
 
 // write is the second round trip: the journal, the balances, the features' rows, and the commit.
-func (a *application) write(ctx context.Context, db sender, own bool) error {
+func (a *application) write(ctx context.Context, conn *pgxpool.Conn) error {
 	b := &pgx.Batch{}
 	if len(a.accepted) > 0 {
 		b.Queue(writeJournalSQL, a.journalRows()...)
@@ -158,13 +157,8 @@ func (a *application) write(ctx context.Context, db sender, own bool) error {
 	for _, s := range a.steps {
 		s.step.Write(b, s.at)
 	}
-	if own {
-		b.Queue("commit")
-	}
-	if b.Len() == 0 {
-		return nil
-	}
-	return db.SendBatch(ctx, b).Close()
+	b.Queue("commit")
+	return conn.SendBatch(ctx, b).Close()
 }
 
 // journalRows returns the parameters of writeJournalSQL: the columns of each table as arrays.

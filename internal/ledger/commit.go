@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // attemptTimeout bounds one try of a group: past it the connection is given up, and the group is tried on another.
@@ -55,7 +56,8 @@ func (w *writer) resolveWithin(ctx context.Context, units []unit, ambiguous bool
 	for attempt := 0; ; attempt++ {
 		verdicts, err := w.attempt(ctx, units)
 		if err == nil {
-			return verdicts
+			// What was not postponed is committed, whatever becomes of the rest.
+			return again(units, verdicts, func(postponed []unit) []Verdict { return w.resolveWithin(ctx, postponed, false) })
 		}
 		switch outcomeOf(err) {
 		case outcomeRefused:
@@ -116,13 +118,13 @@ func (w *writer) attempt(ctx context.Context, units []unit) ([]Verdict, error) {
 // errPanicked is the error of a group in which a feature panicked. Nothing of the group was sent to be written.
 var errPanicked = errors.New("ledger: a step panicked")
 
-func applySafely(ctx context.Context, db sender, units []unit) (verdicts []Verdict, err error) {
+func applySafely(ctx context.Context, conn *pgxpool.Conn, units []unit) (verdicts []Verdict, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			verdicts, err = nil, fmt.Errorf("%w: %v", errPanicked, p)
 		}
 	}()
-	return apply(ctx, db, units, true)
+	return apply(ctx, conn, units)
 }
 
 // outcome is what an error says of the database transaction in which it came.
