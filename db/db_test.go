@@ -111,6 +111,22 @@ func TestFailedMigrationIsMendedByForce(t *testing.T) {
 	}
 }
 
+func TestUpRefusesANewerSchema(t *testing.T) {
+	t.Parallel()
+	d := pgtest.New(t, pgtest.WithMigrations(nil))
+	newer := openMigrator(t, d.URL, steps())
+	if err := errors.Join(newer.Up(t.Context()), newer.Close()); err != nil {
+		t.Fatal(err)
+	}
+	files := steps()
+	delete(files, "0003_step.up.sql")
+	delete(files, "0003_step.down.sql")
+	err := openMigrator(t, d.URL, files).Up(t.Context())
+	if got, ok := errors.AsType[*db.SchemaError](err); !ok || *got != (db.SchemaError{Have: 3, Want: 2}) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestProcessesMigrateOneAtATime(t *testing.T) {
 	t.Parallel()
 	d := pgtest.New(t, pgtest.WithMigrations(nil))

@@ -33,6 +33,7 @@ type Migrator struct {
 	locked  *sql.Conn // Holds the lock.
 	driver  database.Driver
 	migrate *migrate.Migrate
+	latest  uint
 	log     *slog.Logger
 }
 
@@ -42,14 +43,15 @@ func OpenMigrator(ctx context.Context, url string, files fs.FS, log *slog.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	if _, err := Versions(files); err != nil {
+	versions, err := Versions(files)
+	if err != nil {
 		return nil, err
 	}
 	pool, err := connect(url)
 	if err != nil {
 		return nil, err
 	}
-	m := &Migrator{pool: pool, log: log}
+	m := &Migrator{pool: pool, log: log, latest: versions[len(versions)-1]}
 	if err := m.lock(ctx); err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
@@ -99,20 +101,51 @@ func (m *Migrator) open(files fs.FS) error {
 }
 
 // Up applies the migrations that are missing. If ctx ends, it stops between two of them. A file that fails is rolled back,
-// but leaves the schema marked dirty: mend the cause, then Force the version before it.
+// but leaves the schema marked dirty: mend the cause, then Force the version before it. A schema that is newer than the
+// migrations is a *SchemaError.
 func (m *Migrator) Up(ctx context.Context) error {
-	return m.run(ctx, m.migrate.Up)
+	have, _, err := m.Version()
+	if err != nil {
+		return err
+	}
+	if have > m.latest {
+		return &SchemaError{Have: have, Want: m.latest}
+	}
+	return m.step(ctx, +1, int(m.latest-have)) // Numbers have four digits.
 }
 
-// Down undoes the last steps migrations, or all of them if steps is 0. The data in what they drop is lost.
+// Down undoes the last steps migrations, or all of them if steps is 0. The data in what they drop is lost. If ctx ends, it
+// stops as Up does.
 func (m *Migrator) Down(ctx context.Context, steps int) error {
 	if steps < 0 {
 		return fmt.Errorf("cannot go down by %d migrations", steps)
 	}
-	if steps == 0 {
-		return m.run(ctx, m.migrate.Down)
+	have, _, err := m.Version()
+	if err != nil {
+		return err
 	}
-	return m.run(ctx, func() error { return m.migrate.Steps(-steps) })
+	if steps == 0 {
+		steps = int(have) // Numbers have four digits.
+	}
+	return m.step(ctx, -1, steps)
+}
+
+// step takes one migration at a time, so that it can end between two of them: breaking one off would leave the schema dirty.
+func (m *Migrator) step(ctx context.Context, direction, times int) error {
+	if version, dirty, err := m.Version(); err != nil {
+		return err
+	} else if dirty {
+		return fmt.Errorf("migrate: %w", migrate.ErrDirty{Version: int(version)}) // Numbers have four digits.
+	}
+	for range times {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := m.migrate.Steps(direction); err != nil {
+			return fmt.Errorf("migrate: %w", err)
+		}
+	}
+	return ctx.Err()
 }
 
 // Force marks the schema as being, cleanly, at version (0: before the first migration) without running anything.
@@ -134,30 +167,6 @@ func (m *Migrator) Version() (version uint, dirty bool, err error) {
 		return 0, false, nil
 	}
 	return version, dirty, err
-}
-
-// run lets the migration in progress finish when ctx ends, since breaking it off would leave the schema dirty.
-func (m *Migrator) run(ctx context.Context, operation func() error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	stop := context.AfterFunc(ctx, m.askToStop)
-	defer stop()
-	err := operation()
-	if errors.Is(err, migrate.ErrNoChange) {
-		err = nil
-	}
-	if err != nil {
-		return fmt.Errorf("migrate: %w", err)
-	}
-	return ctx.Err()
-}
-
-func (m *Migrator) askToStop() {
-	select {
-	case m.migrate.GracefulStop <- true:
-	default: // It has been asked already.
-	}
 }
 
 // Close gives up the lock and the connections. It may be called again.
