@@ -101,7 +101,7 @@ unix_socket_dir =
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.Command(program, filepath.Join(dir, "pgbouncer.ini")) //nolint:noctx,gosec // ended below
+	cmd := exec.Command(program, filepath.Join(dir, "pgbouncer.ini")) //nolint:noctx // ended below
 	if os.Geteuid() == 0 {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	}
