@@ -197,3 +197,12 @@ func TestSecondDevOnTheSameDirectoryIsRefused(t *testing.T) {
 	runBinary(t, env, "healthcheck").want(t, 1)
 	runBinary(t, env, "check").want(t, 2, "DATABASE_URL", "api dev")
 }
+
+// The limit that an operator tries out is not in the way of the demo data.
+func TestDemoDataUnderARateLimit(t *testing.T) {
+	t.Parallel()
+	p := startDev(t, pgtest.DataDir(t), []string{"BALLAST_RATE_LIMIT=6/s"})
+	if got := p.stdout.String(); !strings.Contains(got, "export ALICE_KEY=") {
+		t.Errorf("no keys were printed:\n%s", got)
+	}
+}

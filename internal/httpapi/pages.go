@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -27,10 +28,12 @@ type query struct {
 	faults
 	path   string
 	values url.Values
+	// known has the parameters that were asked for.
+	known map[string]bool
 }
 
 func queryOf(r *http.Request) *query {
-	q := &query{path: r.URL.Path}
+	q := &query{path: r.URL.Path, known: map[string]bool{}}
 	var err error
 	if q.values, err = url.ParseQuery(r.URL.RawQuery); err != nil {
 		q.add("query", "invalid_value", "The query is not properly encoded.")
@@ -40,6 +43,7 @@ func queryOf(r *http.Request) *query {
 
 // text returns a parameter, or "" if it is not there. Given twice it could mean either, so it is refused.
 func (q *query) text(name string) string {
+	q.known[name] = true
 	values, given := q.values[name]
 	if !given {
 		return ""
@@ -49,6 +53,18 @@ func (q *query) text(name string) string {
 		return ""
 	}
 	return values[0]
+}
+
+// err returns everything that is wrong with the parameters, once all of them were asked for. One that nobody asked for is wrong
+// too: what it was meant to do, it does not.
+func (q *query) err() error {
+	for _, name := range slices.Sorted(maps.Keys(q.values)) {
+		if !q.known[name] {
+			q.add("query", "unknown_parameter", "A parameter is not one of this call.")
+			break
+		}
+	}
+	return q.faults.err()
 }
 
 // word returns a parameter that is one of the contract's words.

@@ -80,6 +80,7 @@ var errorTable = []struct {
 	{ledger.ErrSameAccount, sameAccount},
 	{ledger.ErrInsufficientFunds, insufficientFunds},
 	{ledger.ErrAmountOutOfRange, amountOutOfRange},
+	{ledger.ErrSeqNotReached, invalidRequest.saying("The journal has not reached that seq yet.")},
 	{ledger.ErrTransactionNotFound, missing},
 	{ledger.ErrAlreadyReversed, alreadyReversed},
 	{ledger.ErrNotReversible, notReversible},

@@ -9,6 +9,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/ballast-compute/ballast/internal/id"
+	"github.com/ballast-compute/ballast/internal/idempotency"
+	"github.com/ballast-compute/ballast/internal/money"
 )
 
 // Querier is a pool, a connection or a transaction.
@@ -82,23 +84,52 @@ func OpenTx(ctx context.Context, tx Querier, n NewAccount) (*Account, error) {
 	return a, nil
 }
 
-// Child returns the hold or escrow account of a holder's account, and opens it the first time. An empty one that is
-// never used does no harm, so it need not share a transaction with its first posting. It returns ErrAccountNotFound.
-func Child(ctx context.Context, db Querier, account uuid.UUID, kind AccountKind) (uuid.UUID, error) {
+// Child returns the hold or escrow account of a holder's account, for a call that will move an amount there. It is opened for the
+// first call that can succeed: one that is refused already now leaves nothing behind. It returns ErrAccountNotFound,
+// idempotency.ErrReused, or the verdict that the call would have.
+func Child(ctx context.Context, db Querier, parent *Account, kind AccountKind, call Call, amount money.Quantity) (uuid.UUID, error) {
 	const find = `SELECT id FROM accounts WHERE parent_id = $1 AND kind = $2`
 	var child uuid.UUID
-	err := db.QueryRow(ctx, find, account, string(kind)).Scan(&child)
+	err := db.QueryRow(ctx, find, parent.ID, string(kind)).Scan(&child)
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return child, err
 	}
-	if _, err := db.Exec(ctx, insertChildSQL, id.New(), string(kind), account); err != nil {
+	if err := mayBegin(ctx, db, parent, call, amount); err != nil {
 		return uuid.Nil, err
 	}
-	err = db.QueryRow(ctx, find, account, string(kind)).Scan(&child)
+	if _, err := db.Exec(ctx, insertChildSQL, id.New(), string(kind), parent.ID); err != nil {
+		return uuid.Nil, err
+	}
+	err = db.QueryRow(ctx, find, parent.ID, string(kind)).Scan(&child)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return uuid.Nil, ErrAccountNotFound
 	}
 	return child, err
+}
+
+// mayBegin is the rules of a first posting into a child account, asked ahead. Without the child, no call like this one took effect
+// before, so that a digest which is known belongs to another.
+func mayBegin(ctx context.Context, db Querier, parent *Account, call Call, amount money.Quantity) error {
+	used, err := HasDigest(ctx, db, call.Digest)
+	if err != nil {
+		return err
+	}
+	minor, err := amount.Minor(money.Scale(parent.Asset))
+	switch {
+	case used:
+		return idempotency.ErrReused
+	case parent.Status == AccountClosed:
+		return ErrAccountClosed
+	case parent.Status == AccountFrozen:
+		return ErrAccountFrozen
+	case errors.Is(err, money.ErrRange):
+		return ErrAmountOutOfRange
+	case err != nil:
+		return err
+	case minor > parent.Balance:
+		return ErrInsufficientFunds
+	}
+	return nil
 }
 
 // Account returns an account as it is now, or ErrAccountNotFound.

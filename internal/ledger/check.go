@@ -59,6 +59,29 @@ var balanceInvariants = []invariant{
 // The invariants that need the whole journal read.
 var journalInvariants = []invariant{
 	{
+		name: "time_never_goes_back", holds: "along each account's versions the journal's time never goes back, and its last is the account's",
+		sql: `SELECT format('account %s at version %s', step.account, step.version) FROM (
+		        SELECT account, version, created_at, lag(created_at) OVER w AS before, lead(version) OVER w AS next
+		        FROM (SELECT p.from_account AS account, p.from_version AS version, t.created_at FROM postings p JOIN transactions t ON t.seq = p.seq
+		              UNION ALL SELECT p.to_account, p.to_version, t.created_at FROM postings p JOIN transactions t ON t.seq = p.seq) AS e
+		        WINDOW w AS (PARTITION BY account ORDER BY version)) AS step
+		      JOIN accounts a ON a.id = step.account
+		      WHERE step.created_at < step.before OR step.next IS NULL AND step.created_at <> a.posted_at LIMIT 1`,
+	},
+	{
+		name: "holds_are_their_postings", holds: "every hold was placed, captured and returned by the postings that it names",
+		sql: `SELECT format('hold %s', h.id) FROM holds h
+		      LEFT JOIN transactions t ON t.id = h.placed_by
+		      LEFT JOIN postings p ON p.seq = t.seq AND p.line = 0
+		      LEFT JOIN transactions s ON s.id = h.settled_by
+		      LEFT JOIN LATERAL (SELECT sum(amount) AS left_it, COALESCE(sum(amount) FILTER (WHERE to_account <> h.account_id), 0) AS paid
+		                         FROM postings WHERE seq = s.seq AND from_account = h.hold_account) AS out ON true
+		      WHERE t.kind IS DISTINCT FROM 'hold' OR t.subject_id IS DISTINCT FROM h.id
+		         OR (p.from_account, p.to_account, p.amount) IS DISTINCT FROM (h.account_id, h.hold_account, h.amount)
+		         OR h.status <> 'held' AND (out.left_it IS DISTINCT FROM h.amount OR out.paid <> h.captured_amount)
+		      LIMIT 1`,
+	},
+	{
 		name: "balances_are_their_postings", holds: "every balance is the sum of its postings, every version their number",
 		sql: `WITH moved AS (
 		        SELECT account, sum(debit) AS debits, sum(credit) AS credits, count(*) AS entries FROM (

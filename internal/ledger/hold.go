@@ -71,7 +71,7 @@ func (l *Ledger) PlaceHold(ctx context.Context, n NewHold) (*Hold, bool, error) 
 	if account.Kind != AccountHolder {
 		return nil, false, ErrAccountKind
 	}
-	holdAccount, err := Child(ctx, l.pool, n.AccountID, AccountHold)
+	holdAccount, err := Child(ctx, l.pool, account, AccountHold, n.Call, n.Amount)
 	if err != nil {
 		return nil, false, err
 	}

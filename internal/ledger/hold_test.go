@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ballast-compute/ballast/internal/id"
+	"github.com/ballast-compute/ballast/internal/idempotency"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
 )
@@ -78,6 +79,36 @@ func TestHoldRefusals(t *testing.T) {
 	_, _, err = b.PlaceHold(t.Context(), ledger.NewHold{Call: freshCall(), AccountID: h.HoldAccount, Amount: money.Micros(1)})
 	if !errors.Is(err, ledger.ErrAccountKind) {
 		t.Errorf("a hold on a hold: %v", err)
+	}
+}
+
+// What is refused changes nothing: not even the hold account is there before the first hold is.
+func TestARefusedHoldLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	b := newBooks(t, ledger.Options{})
+	poor, frozen := b.account(sch(1)), b.account(sch(9))
+	if _, err := b.Freeze(t.Context(), frozen); err != nil {
+		t.Fatal(err)
+	}
+	made := transfer(poor, b.account(0), 1)
+	if v := b.Transfer(t.Context(), made); v.Err != nil {
+		t.Fatal(v.Err)
+	}
+	before := b.count(`SELECT count(*) FROM accounts`)
+	for name, tc := range map[string]struct {
+		ask  ledger.NewHold
+		want error
+	}{
+		"more than there is": {ledger.NewHold{Call: freshCall(), AccountID: poor, Amount: money.Micros(sch(5))}, ledger.ErrInsufficientFunds},
+		"frozen":             {ledger.NewHold{Call: freshCall(), AccountID: frozen, Amount: money.Micros(sch(5))}, ledger.ErrAccountFrozen},
+		"a used key":         {ledger.NewHold{Call: made.Call, AccountID: poor, Amount: money.Micros(1)}, idempotency.ErrReused},
+	} {
+		if _, _, err := b.PlaceHold(t.Context(), tc.ask); !errors.Is(err, tc.want) {
+			t.Errorf("%s: %v, want %v", name, err, tc.want)
+		}
+	}
+	if after := b.count(`SELECT count(*) FROM accounts`); after != before {
+		t.Errorf("%d accounts were left behind", after-before)
 	}
 }
 

@@ -27,6 +27,7 @@ var (
 	ErrInsufficientFunds = errors.New("insufficient funds")
 	ErrAmountOutOfRange  = errors.New("amount is out of range")
 
+	ErrSeqNotReached       = errors.New("the journal has not reached that seq")
 	ErrTransactionNotFound = errors.New("no such transaction")
 	ErrAlreadyReversed     = errors.New("transaction is reversed already")
 	ErrNotReversible       = errors.New("transaction of this kind cannot be reversed")

@@ -34,11 +34,19 @@ func (l *Ledger) AccountAt(ctx context.Context, account uuid.UUID, at time.Time)
 	return a, err
 }
 
-// AccountAtSeq returns an account with the balance and the version that it had once the journal had reached a seq.
+// AccountAtSeq returns an account with the balance and the version that it had once the journal had reached a seq. It returns
+// ErrSeqNotReached for one that the journal has yet to reach, since what was true then is not known.
 func (l *Ledger) AccountAtSeq(ctx context.Context, account uuid.UUID, seq int64) (*Account, error) {
 	a, err := l.Account(ctx, account)
 	if err != nil {
 		return nil, err
+	}
+	var last int64
+	if err := l.pool.QueryRow(ctx, `SELECT COALESCE(max(seq), 0) FROM transactions`).Scan(&last); err != nil {
+		return nil, err
+	}
+	if seq > last {
+		return nil, ErrSeqNotReached
 	}
 	err = l.pool.QueryRow(ctx, pastBySeqSQL, account, seq).Scan(&a.Balance, &a.Version)
 	return a, err

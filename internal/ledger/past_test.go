@@ -64,6 +64,9 @@ func TestThePastIsAsItWas(t *testing.T) {
 	if _, err := b.AccountAt(t.Context(), accounts[0], before); !errors.Is(err, ledger.ErrAccountNotFound) {
 		t.Errorf("before it was opened: %v", err)
 	}
+	if _, err := b.AccountAtSeq(t.Context(), accounts[0], past[len(past)-1].seq+1); !errors.Is(err, ledger.ErrSeqNotReached) {
+		t.Errorf("what is yet to come: %v", err)
+	}
 	if a, err := b.AccountAtSeq(t.Context(), accounts[0], 0); err != nil || a.Balance != 0 || a.Version != 0 {
 		t.Errorf("before the journal: %+v, %v", a, err)
 	}

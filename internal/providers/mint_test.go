@@ -99,10 +99,15 @@ func TestMintsThatMayNotBe(t *testing.T) {
 	frozen, closed := w.open(money.SCH), w.open(money.SCH)
 	_, err := w.ledger.Freeze(t.Context(), frozen)
 	_, err2 := w.ledger.CloseAccount(t.Context(), closed)
-	escrow, err3 := ledger.Child(t.Context(), w.Pool, w.account, ledger.AccountEscrow)
+	parent, err3 := w.ledger.Account(t.Context(), w.account)
 	if err := errors.Join(err, err2, err3); err != nil {
 		t.Fatal(err)
 	}
+	child, err := ledger.OpenTx(t.Context(), w.Pool, ledger.NewAccount{Asset: money.SCH, Kind: ledger.AccountEscrow, HolderID: parent.HolderID, ParentID: parent.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	escrow := child.ID
 	for what, tc := range map[string]struct {
 		spoil func(*providers.NewMint)
 		want  error

@@ -27,10 +27,7 @@ func TestRedemptionIsIssued(t *testing.T) {
 		t.Fatalf("replayed %t, %v", replayed, err)
 	}
 	s.expect(t, 70, 30, 100, 70, 30, 0)
-	escrow, err := ledger.Child(t.Context(), s.db.App, s.account, ledger.AccountEscrow)
-	if err != nil {
-		t.Fatal(err)
-	}
+	escrow := s.escrow(t)
 	epoch, k := s.k(t, h100)
 	at := r.CreatedAt
 	want := &Redemption{
@@ -312,10 +309,7 @@ func TestRefusals(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, 100*hour)
 	_, dollars := s.desk.holder(t, money.USD)
-	escrow, err := ledger.Child(t.Context(), s.db.App, s.account, ledger.AccountEscrow)
-	if err != nil {
-		t.Fatal(err)
-	}
+	escrow := s.open(t, ledger.NewAccount{Asset: money.SCH, Kind: ledger.AccountEscrow, HolderID: s.holder, ParentID: s.account})
 	usd := s.open(t, ledger.NewAccount{Asset: money.USD, Kind: ledger.AccountHolder, HolderID: s.holder})
 	for name, tt := range map[string]struct {
 		change func(*NewRedemption)

@@ -50,7 +50,7 @@ func (r *Redemptions) Request(ctx context.Context, n NewRedemption) (*Redemption
 	if err != nil {
 		return nil, false, err
 	}
-	escrow, err := ledger.Child(ctx, r.pool, n.AccountID, ledger.AccountEscrow)
+	escrow, err := ledger.Child(ctx, r.pool, account, ledger.AccountEscrow, n.Call, n.Amount)
 	if err != nil {
 		return nil, false, err
 	}
