@@ -2418,7 +2418,7 @@ type GetAccountParams struct {
 	// At The moment to look at, up to now. It includes everything that was committed at that time. Not together with `at_seq`.
 	At *At `form:"at,omitempty" json:"at,omitempty"`
 
-	// AtSeq The place in the journal to look at, that transaction included; 0 is before the first. Not together with `at`.
+	// AtSeq The place in the journal to look at, that transaction included; 0 is before the first. One that the journal has not reached is refused. Not together with `at`.
 	AtSeq *AtSeq `form:"at_seq,omitempty" json:"at_seq,omitempty"`
 }
 
