@@ -113,9 +113,9 @@ func startDev(t *testing.T, dir string, env []string, args ...string) *process {
 }
 
 // startServe serves the database of url.
-func startServe(t *testing.T, databaseURL string) *process {
+func startServe(t *testing.T, databaseURL string, env ...string) *process {
 	t.Helper()
-	p := start(t, []string{"BALLAST_ADDR=127.0.0.1:0", "DATABASE_URL=" + databaseURL}, "serve")
+	p := start(t, append([]string{"BALLAST_ADDR=127.0.0.1:0", "DATABASE_URL=" + databaseURL}, env...), "serve")
 	address := regexp.MustCompile(`"msg":"serving","address":"([^"]+)"`)
 	p.eventually("the address", func() bool { return address.MatchString(p.stderr.String()) })
 	p.url = "http://" + address.FindStringSubmatch(p.stderr.String())[1]

@@ -240,6 +240,22 @@ func TestKillingTheAPILosesNothing(t *testing.T) {
 	}
 }
 
+// With a queue that is far too short, most requests are answered 503 at once, and those that are let in go on being served.
+func TestOverloadRefusesAndGoesOn(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t, seeded())
+	api := startServe(t, db.AppURL, "BALLAST_MAX_QUEUE=2")
+	p := startPayers(t, db.Pool, api.url)
+	p.awaitProgress(300)
+	for deadline := time.Now().Add(patience); p.broken.Load() < 50; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d clients on a queue of two, and only %d were refused", payerCount, p.broken.Load())
+		}
+	}
+	p.awaitProgress(300)
+	p.settle(db.Pool)
+}
+
 func TestKillingPostgresLosesNothing(t *testing.T) {
 	t.Parallel()
 	server := pgtest.NewServer(t, pgtest.ServerOptions{Supervised: true})
