@@ -129,8 +129,8 @@ func CheckBalances(ctx context.Context, db Querier) ([]Check, error) {
 	return runInvariants(ctx, db, balanceInvariants)
 }
 
-// CheckJournal recomputes the invariants of the journal from its first posting on. It reads all of it: about a minute for
-// ten million postings on a small machine.
+// CheckJournal recomputes the invariants of the journal from its first posting on. It reads all of it, which
+// takes long on a large ledger.
 func CheckJournal(ctx context.Context, db Querier) ([]Check, error) {
 	return runInvariants(ctx, db, journalInvariants)
 }
