@@ -121,25 +121,31 @@ func TestListsHaveOnlyOnesOwn(t *testing.T) {
 			"carol": {"carol_account"}, "bob": {"bob_account"}, "southwind": {}, "provider": {},
 			"alice": {"alice_usd", "alice_second_account", "alice_account"},
 		},
-		"/v1/accounts?holder_id={alice}&kind=holder&asset=USD":              {"alice": {"alice_usd"}, "carol": {}, "southwind": {}, "auditor": {"alice_usd"}},
-		"/v1/accounts?kind=issuance":                                        {"provider": {"issuance_account"}, "alice": {}},
-		"/v1/holds":                                                         {"alice": {"hold"}, "carol": {}, "bob": {}, "finance": {"hold"}},
-		"/v1/holds?account_id={alice_account}&status=held":                  {"carol": {}, "operator": {"hold"}},
-		"/v1/transactions?kind=transfer":                                    {"alice": {"transfer"}, "bob": {"transfer"}, "carol": {}, "provider": {}, "southwind": {}, "auditor": {"transfer"}},
-		"/v1/transactions?kind=mint":                                        {"alice": {"mint"}, "provider": {"mint"}, "bob": {}, "southwind": {}},
-		"/v1/transactions?reference=PO-881":                                 {"operator": {"mint"}, "carol": {}},
-		"/v1/transactions?account_id={alice_account}&kind=mint":             {"alice": {"mint"}, "bob": {}, "carol": {}, "operator": {"mint"}},
-		"/v1/pledges":                                                       {"provider": {"pledge_pending", "pledge"}, "southwind": {"southwind_pledge"}},
-		"/v1/pledges?provider_id={provider}":                                {"southwind": {}, "finance": {"pledge_pending", "pledge"}},
-		"/v1/pledges?status=pending":                                        {"operator": {"pledge_pending"}, "southwind": {}},
-		"/v1/pledges?gpu_class=H200-SXM-141GB":                              {"operator": {}},
-		"/v1/redemptions":                                                   {"alice": {"redemption"}, "provider": {"redemption"}, "carol": {}, "southwind": {}, "auditor": {"redemption"}},
+		"/v1/accounts?holder_id={alice}&kind=holder&asset=USD": {"alice": {"alice_usd"}, "carol": {}, "southwind": {}, "auditor": {"alice_usd"}},
+		"/v1/accounts?kind=issuance":                           {"provider": {"issuance_account"}, "alice": {}},
+
+		"/v1/holds": {"alice": {"hold"}, "carol": {}, "bob": {}, "finance": {"hold"}},
+		"/v1/holds?account_id={alice_account}&status=held": {"carol": {}, "operator": {"hold"}},
+
+		"/v1/transactions?kind=transfer":                        {"alice": {"transfer"}, "bob": {"transfer"}, "carol": {}, "provider": {}, "southwind": {}, "auditor": {"transfer"}},
+		"/v1/transactions?kind=mint":                            {"alice": {"mint"}, "provider": {"mint"}, "bob": {}, "southwind": {}},
+		"/v1/transactions?reference=PO-881":                     {"operator": {"mint"}, "carol": {}},
+		"/v1/transactions?account_id={alice_account}&kind=mint": {"alice": {"mint"}, "bob": {}, "carol": {}, "operator": {"mint"}},
+
+		"/v1/pledges":                          {"provider": {"pledge_pending", "pledge"}, "southwind": {"southwind_pledge"}},
+		"/v1/pledges?provider_id={provider}":   {"southwind": {}, "finance": {"pledge_pending", "pledge"}},
+		"/v1/pledges?status=pending":           {"operator": {"pledge_pending"}, "southwind": {}},
+		"/v1/pledges?gpu_class=H200-SXM-141GB": {"operator": {}},
+
+		"/v1/redemptions": {"alice": {"redemption"}, "provider": {"redemption"}, "carol": {}, "southwind": {}, "auditor": {"redemption"}},
+
 		"/v1/redemptions?provider_id={provider}&account_id={alice_account}": {"alice": {"redemption"}, "southwind": {}, "carol": {}},
-		"/v1/redemptions?status=issued":                                     {"operator": {}},
-		"/v1/provider/redemptions?status=dispatched":                        {"provider": {"redemption"}, "southwind": {}},
-		"/v1/provider/redemptions":                                          {"provider": {"redemption"}},
-		"/v1/holders":                                                       {"carol": {"carol"}, "finance": {"carol", "bob", "alice"}},
-		"/v1/providers":                                                     {"southwind": {"southwind"}, "operator": {"southwind", "provider"}},
+
+		"/v1/redemptions?status=issued":              {"operator": {}},
+		"/v1/provider/redemptions?status=dispatched": {"provider": {"redemption"}, "southwind": {}},
+		"/v1/provider/redemptions":                   {"provider": {"redemption"}},
+		"/v1/holders":                                {"carol": {"carol"}, "finance": {"carol", "bob", "alice"}},
+		"/v1/providers":                              {"southwind": {"southwind"}, "operator": {"southwind", "provider"}},
 	} {
 		for who, names := range want {
 			ids := []string{}
