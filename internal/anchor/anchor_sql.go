@@ -14,7 +14,7 @@ import (
 const (
 	selectInForceSQL = `
 SELECT id, number, effective_at, reference_class, method, inputs_sha256 FROM epochs
-WHERE effective_at <= clock_timestamp() ORDER BY effective_at DESC LIMIT 1`
+WHERE effective_at <= ballast_now() ORDER BY effective_at DESC LIMIT 1`
 
 	selectFactorsSQL = `
 SELECT gpu_class, k, quality, price_ratio, price_usd FROM epoch_factors WHERE epoch_id = $1 ORDER BY gpu_class COLLATE "C"`
@@ -31,7 +31,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (gpu_class) DO NOTHING`
 
 	insertFirstEpochSQL = `
 INSERT INTO epochs (id, number, effective_at, reference_class, method, inputs, inputs_sha256)
-VALUES ($1, 1, now(), $2, $3, $4, $5)`
+VALUES ($1, 1, ballast_now(), $2, $3, $4, $5)`
 
 	insertFactorSQL = `
 INSERT INTO epoch_factors (epoch_id, gpu_class, k, quality, price_ratio, price_usd) VALUES ($1, $2, $3, $4, $5, $6)`

@@ -19,6 +19,7 @@ type Rate struct {
 // every epoch from the one in force on, so that At can choose by the time that the journal will say.
 type RateRead struct {
 	epochs []rateRow // newest first
+	asOf   time.Time
 }
 
 type rateRow struct {
@@ -28,17 +29,22 @@ type rateRow struct {
 }
 
 const selectRatesSQL = `
-SELECT e.id, e.effective_at, f.k FROM epochs e
+SELECT e.id, e.effective_at, f.k, ballast_now() FROM epochs e
 LEFT JOIN LATERAL (SELECT k FROM epoch_factors WHERE epoch_id = e.id AND gpu_class = $1 OFFSET 0) AS f ON true
-WHERE e.effective_at >= (SELECT max(effective_at) FROM epochs WHERE effective_at <= now())
+WHERE e.effective_at >= (SELECT max(effective_at) FROM epochs WHERE effective_at <= ballast_now())
 ORDER BY e.effective_at DESC`
 
+// queuer takes reads: a *pgx.Batch, or the *ledger.Reads of the write path.
+type queuer interface {
+	Queue(sql string, args ...any) *pgx.QueuedQuery
+}
+
 // Queue queues the read for a class, and forgets what was read before.
-func (r *RateRead) Queue(b *pgx.Batch, gpuClass string) {
+func (r *RateRead) Queue(b queuer, gpuClass string) {
 	r.epochs = r.epochs[:0]
 	b.Queue(selectRatesSQL, gpuClass).Query(func(rows pgx.Rows) error {
 		var row rateRow
-		_, err := pgx.ForEachRow(rows, []any{&row.epoch, &row.effectiveAt, &row.k}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&row.epoch, &row.effectiveAt, &row.k, &r.asOf}, func() error {
 			r.epochs = append(r.epochs, row)
 			return nil
 		})
@@ -60,3 +66,6 @@ func (r *RateRead) At(t time.Time) (Rate, error) {
 	}
 	return Rate{}, ErrNoEpoch
 }
+
+// Now returns the rate that was in force when it was read. Its errors are those of At.
+func (r *RateRead) Now() (Rate, error) { return r.At(r.asOf) }

@@ -29,8 +29,8 @@ type application struct {
 	usedUp   []uuid.UUID
 	accepted []*Transaction
 	steps    []pendingStep
-	// subjects has what the accepted steps are about, and whether they are alone in it.
-	subjects map[uuid.UUID]bool
+	// claimed has what the accepted commands rely on, and as what.
+	claimed map[uuid.UUID]string
 }
 
 type pendingStep struct {
@@ -60,7 +60,7 @@ func (e *applyError) Unwrap() error { return e.err }
 // rows. It begins and commits the database transaction within its two round trips.
 // The verdict of a unit that must wait for the next application is errPostponed.
 func apply(ctx context.Context, conn *pgxpool.Conn, units []unit) ([]Verdict, error) {
-	a := &application{units: units, subjects: make(map[uuid.UUID]bool)}
+	a := &application{units: units, claimed: make(map[uuid.UUID]string)}
 	if err := a.read(ctx, conn); err != nil {
 		return nil, &applyError{phase: phaseReading, err: err}
 	}
@@ -113,7 +113,9 @@ func (a *application) decideUnit(u unit, seqs []int64) int {
 			a.accepted = append(a.accepted, v.Transaction)
 			if c.Step != nil {
 				a.steps = append(a.steps, pendingStep{step: c.Step, at: v.Transaction})
-				a.subjects[c.Subject] = !c.Shared
+			}
+			for _, claim := range c.claims() {
+				a.claimed[claim.On] = claim.As
 			}
 		}
 		a.verdicts = append(a.verdicts, v)
@@ -162,11 +164,10 @@ func (a *application) decideCommand(c *Command, seq int64) (v Verdict, fresh boo
 // errPostponed is the verdict of a command that waits for the next application: what its step has read is no longer so.
 var errPostponed = errors.New("ledger: postponed")
 
-// mustWait tells whether an earlier command of this application changed what the command is about.
+// mustWait tells whether an earlier command of this application changed what the command relies on.
 func (a *application) mustWait(c *Command) bool {
-	if c.Step == nil || c.Subject == uuid.Nil {
-		return false
-	}
-	alone, taken := a.subjects[c.Subject]
-	return taken && (alone || !c.Shared)
+	return slices.ContainsFunc(c.claims(), func(claim Claim) bool {
+		as, taken := a.claimed[claim.On]
+		return taken && (as == "" || as != claim.As)
+	})
 }

@@ -37,7 +37,7 @@ SELECT i.digest FROM unnest($1::uuid[]) AS wanted (digest)
 CROSS JOIN LATERAL (SELECT digest FROM idempotency WHERE idempotency.digest = wanted.digest OFFSET 0) AS i`
 
 	// The clock and the order of the journal are read after the locks are held.
-	drawOrderSQL = `SELECT clock_timestamp(), array_agg(nextval('journal_seq')) FROM generate_series(1, $1::int)`
+	drawOrderSQL = `SELECT ballast_now(), array_agg(nextval('journal_seq')) FROM generate_series(1, $1::int)`
 
 	// One statement writes the journal and the balances, so that the guards of both see both.
 	writeJournalSQL = `
@@ -94,10 +94,11 @@ func (a *application) read(ctx context.Context, conn *pgxpool.Conn) error {
 		return err
 	})
 	b.Queue(drawOrderSQL, commands).QueryRow(func(row pgx.Row) error { return row.Scan(&a.now, &a.seqs) })
+	reads := &Reads{batch: b, once: make(map[any]any)}
 	for _, u := range a.units {
 		for _, c := range u {
 			if c.Step != nil {
-				c.Step.Read(b)
+				c.Step.Read(reads)
 			}
 		}
 	}
@@ -154,9 +155,11 @@ func (a *application) write(ctx context.Context, conn *pgxpool.Conn) error {
 	if len(a.accepted) > 0 {
 		b.Queue(writeJournalSQL, a.journalRows()...)
 	}
+	writes := &Writes{batch: b, once: make(map[any]Rows)}
 	for _, s := range a.steps {
-		s.step.Write(b, s.at)
+		s.step.Write(writes, s.at)
 	}
+	writes.queueRows()
 	b.Queue("commit")
 	return conn.SendBatch(ctx, b).Close()
 }

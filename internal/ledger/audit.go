@@ -118,7 +118,7 @@ func (a *Auditor) audit(ctx context.Context) (*Audit, error) {
 	var found *Audit
 	err := pg.InTx(ctx, a.pool, Snapshot, func(tx pgx.Tx) (err error) {
 		found = &Audit{}
-		const read = `SELECT COALESCE((SELECT max(seq) FROM transactions), 0), clock_timestamp() FROM set_config('statement_timeout', '0', true)`
+		const read = `SELECT COALESCE((SELECT max(seq) FROM transactions), 0), ballast_now() FROM set_config('statement_timeout', '0', true)`
 		if err := tx.QueryRow(ctx, read).Scan(&found.Seq, &found.At); err != nil {
 			return err
 		}

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/ballast-compute/ballast/internal/money"
 )
@@ -22,6 +21,8 @@ const (
 	KindReversal          Kind = "reversal"
 	KindPledgeActivation  Kind = "pledge_activation"
 	KindPledgeRelease     Kind = "pledge_release"
+	KindPledgeLapse       Kind = "pledge_lapse"
+	KindPledgeSubstitute  Kind = "pledge_substitution"
 	KindRedemptionRequest Kind = "redemption_request"
 	KindRedemptionIssue   Kind = "redemption_issue"
 	KindRedemptionRefund  Kind = "redemption_refund"
@@ -57,6 +58,8 @@ type Command struct {
 	// Shared says that the Step stays right when others about the same Subject are decided in the same group, since it
 	// relies only on balances. Without it, they are decided one after another.
 	Shared bool
+	// Claims are what else the Step relies on beyond the balances of the accounts that it locks.
+	Claims []Claim
 	// Reverses is the seq of the transaction that this one undoes, or 0.
 	Reverses  int64
 	Reference string
@@ -68,18 +71,42 @@ type Command struct {
 	id uuid.UUID
 }
 
+// Claim is on something that decisions rely on: a pledge, a provider. Of two commands that claim the same thing, the second is
+// decided in the next group, on what the first has left, unless both say why they do no harm to each other by the same As.
+// Claims are of one group: between groups, the locks of accounts do the same. So a claim goes with the lock of an account.
+type Claim struct {
+	On uuid.UUID
+	// As is empty for a claim that is shared with no other.
+	As string
+}
+
+// asShared is what commands with the same Subject claim it as that are Shared.
+const asShared = "shared"
+
+// claims are those of the command, the one on its Subject included.
+func (c *Command) claims() []Claim {
+	if c.Step == nil || c.Subject == uuid.Nil {
+		return c.Claims
+	}
+	subject := Claim{On: c.Subject}
+	if c.Shared {
+		subject.As = asShared
+	}
+	return append([]Claim{subject}, c.Claims...)
+}
+
 // Step is a feature's part in a transaction. Its methods are called in the order in which they stand here; all of them
 // again, from the first, when the group is tried again.
 type Step interface {
 	// Lock returns further accounts that Decide needs to see or move.
 	Lock() []uuid.UUID
 	// Read queues reads. They run once all accounts are locked, and see what was committed before that.
-	Read(b *pgx.Batch)
+	Read(r *Reads)
 	// Decide returns the moves and the details of the transaction, or a verdict of refusal. The accounts in book are as
 	// earlier commands of the same group left them.
 	Decide(book *Book) (Decision, error)
 	// Write queues further rows, which commit with the transaction.
-	Write(b *pgx.Batch, t *Transaction)
+	Write(w *Writes, t *Transaction)
 }
 
 // Decision is what a Step adds to its command.

@@ -105,7 +105,7 @@ func (l *Ledger) firstHold(ctx context.Context, hold uuid.UUID) (*Hold, bool, er
 type placeStep struct{ hold Hold }
 
 func (s *placeStep) Lock() []uuid.UUID { return nil }
-func (s *placeStep) Read(*pgx.Batch)   {}
+func (s *placeStep) Read(*Reads)       {}
 
 func (s *placeStep) Decide(b *Book) (Decision, error) {
 	if !s.hold.ExpiresAt.IsZero() && !s.hold.ExpiresAt.After(b.At()) {
@@ -114,9 +114,9 @@ func (s *placeStep) Decide(b *Book) (Decision, error) {
 	return Decision{}, nil
 }
 
-func (s *placeStep) Write(b *pgx.Batch, t *Transaction) {
+func (s *placeStep) Write(w *Writes, t *Transaction) {
 	s.hold.PlacedBy, s.hold.CreatedAt, s.hold.Amount = t.ID, t.CreatedAt, t.Postings[0].Amount
-	queueInsertHold(b, &s.hold)
+	queueInsertHold(w, &s.hold)
 }
 
 // Settlement asks for the end of a hold.
@@ -183,8 +183,8 @@ func (s *settleStep) Lock() []uuid.UUID {
 	return accounts
 }
 
-func (s *settleStep) Read(b *pgx.Batch) {
-	b.Queue(`SELECT status FROM holds WHERE id = $1`, s.hold.ID).
+func (s *settleStep) Read(r *Reads) {
+	r.Queue(`SELECT status FROM holds WHERE id = $1`, s.hold.ID).
 		QueryRow(func(row pgx.Row) error { return row.Scan((*string)(&s.hold.Status)) })
 }
 
@@ -239,12 +239,12 @@ func (s *settleStep) decideCapture(b *Book) error {
 	return err
 }
 
-func (s *settleStep) Write(b *pgx.Batch, t *Transaction) {
+func (s *settleStep) Write(w *Writes, t *Transaction) {
 	s.hold.Status, s.hold.CapturedAmount, s.hold.SettledBy = s.to, s.captured, t.ID
 	if s.to == HoldCaptured {
 		s.hold.ToAccount = s.ask.To
 	}
-	queueSettleHold(b, &s.hold)
+	queueSettleHold(w, &s.hold)
 }
 
 // ExpireHolds returns up to limit holds whose time has passed to their accounts, and how many it did. Any number of processes
@@ -256,7 +256,7 @@ func (l *Ledger) ExpireHolds(ctx context.Context, limit int) (int, error) {
 	}
 	expired := 0
 	for _, hold := range due {
-		_, _, err := l.settle(ctx, Settlement{Call: systemCall("expire hold", hold), HoldID: hold}, HoldExpired)
+		_, _, err := l.settle(ctx, Settlement{Call: SystemCall("expire hold", hold), HoldID: hold}, HoldExpired)
 		switch {
 		case err == nil:
 			expired++
@@ -267,8 +267,8 @@ func (l *Ledger) ExpireHolds(ctx context.Context, limit int) (int, error) {
 	return expired, nil
 }
 
-// systemCall is a call by nobody but the clock. What it does to its subject, it does once.
-func systemCall(what string, subject uuid.UUID) Call {
+// SystemCall is a call by nobody but the clock. What it does to its subject, it does once.
+func SystemCall(what string, subject uuid.UUID) Call {
 	sum := sha256.Sum256(append([]byte(what+"\x00"), subject[:]...))
 	digest := uuid.UUID(sum[:16])
 	return Call{Digest: digest, Request: digest}

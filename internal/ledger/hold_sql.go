@@ -27,15 +27,15 @@ WHERE ($1::uuid IS NULL OR a.holder_id = $1) AND ($2::uuid IS NULL OR h.account_
 ORDER BY h.id DESC LIMIT $5`
 
 	dueHoldsSQL = `
-SELECT id FROM holds WHERE status = 'held' AND expires_at IS NOT NULL AND expires_at <= clock_timestamp() ORDER BY expires_at LIMIT $1`
+SELECT id FROM holds WHERE status = 'held' AND expires_at IS NOT NULL AND expires_at <= ballast_now() ORDER BY expires_at LIMIT $1`
 )
 
-func queueInsertHold(b *pgx.Batch, h *Hold) {
+func queueInsertHold(b *Writes, h *Hold) {
 	b.Queue(insertHoldSQL, h.ID, h.AccountID, h.HoldAccount, h.Asset, h.Amount, orNull(h.Reference), h.Metadata,
 		orNull(h.ExpiresAt), h.PlacedBy, h.CreatedAt)
 }
 
-func queueSettleHold(b *pgx.Batch, h *Hold) {
+func queueSettleHold(b *Writes, h *Hold) {
 	b.Queue(settleHoldSQL, h.ID, string(h.Status), h.CapturedAmount, orNull(h.ToAccount), h.SettledBy)
 }
 

@@ -52,8 +52,8 @@ func (s *reversalStep) Lock() []uuid.UUID {
 	return accounts
 }
 
-func (s *reversalStep) Read(b *pgx.Batch) {
-	b.Queue(`SELECT EXISTS (SELECT FROM transactions WHERE reverses = $1)`, s.original.Seq).
+func (s *reversalStep) Read(r *Reads) {
+	r.Queue(`SELECT EXISTS (SELECT FROM transactions WHERE reverses = $1)`, s.original.Seq).
 		QueryRow(func(row pgx.Row) error { return row.Scan(&s.reversed) })
 }
 
@@ -68,4 +68,4 @@ func (s *reversalStep) Decide(*Book) (Decision, error) {
 	return d, nil
 }
 
-func (s *reversalStep) Write(*pgx.Batch, *Transaction) {}
+func (s *reversalStep) Write(*Writes, *Transaction) {}

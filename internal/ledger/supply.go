@@ -23,7 +23,7 @@ const supplySQL = `
 SELECT COALESCE(sum(debits) FILTER (WHERE kind = 'issuance'), 0)::bigint,
        COALESCE(sum(credits) FILTER (WHERE kind = 'issuance'), 0)::bigint,
        COALESCE(sum(balance) FILTER (WHERE kind = 'escrow'), 0)::bigint,
-       COALESCE((SELECT max(seq) FROM transactions), 0), clock_timestamp()
+       COALESCE((SELECT max(seq) FROM transactions), 0), ballast_now()
 FROM accounts WHERE asset = 'SCH'`
 
 // SupplyTx reads the supply in the caller's snapshot.

@@ -50,7 +50,7 @@ HAVING sum(a.debits - COALESCE(s.debits, 0)) <> 0 OR sum(a.credits - COALESCE(s.
 ORDER BY a.asset, a.kind`
 
 	trialBalanceSeqSQL = `
-SELECT COALESCE($1::timestamptz, clock_timestamp()),
+SELECT COALESCE($1::timestamptz, ballast_now()),
        COALESCE((SELECT max(seq) FROM transactions WHERE $1::timestamptz IS NULL OR created_at <= $1), 0)`
 )
 

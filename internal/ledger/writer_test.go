@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/ballast-compute/ballast/internal/idempotency"
@@ -29,7 +28,7 @@ func (p poison) Lock() []uuid.UUID {
 	return nil
 }
 
-func (p poison) Read(b *pgx.Batch) {
+func (p poison) Read(b *ledger.Reads) {
 	if p.in == "read panic" {
 		panic("poisoned")
 	}
@@ -48,7 +47,7 @@ func (p poison) Decide(*ledger.Book) (ledger.Decision, error) {
 	return ledger.Decision{}, nil
 }
 
-func (p poison) Write(b *pgx.Batch, _ *ledger.Transaction) {
+func (p poison) Write(b *ledger.Writes, _ *ledger.Transaction) {
 	if p.in == "write panic" {
 		panic("poisoned")
 	}
@@ -257,12 +256,12 @@ type failing struct {
 	times int
 }
 
-func (f *failing) Lock() []uuid.UUID { return nil }
-func (f *failing) Read(*pgx.Batch)   {}
+func (f *failing) Lock() []uuid.UUID  { return nil }
+func (f *failing) Read(*ledger.Reads) {}
 
 func (f *failing) Decide(*ledger.Book) (ledger.Decision, error) { return ledger.Decision{}, nil }
 
-func (f *failing) Write(b *pgx.Batch, _ *ledger.Transaction) {
+func (f *failing) Write(b *ledger.Writes, _ *ledger.Transaction) {
 	if f.times > 0 {
 		f.times--
 		b.Queue(fmt.Sprintf(`DO $$ BEGIN RAISE EXCEPTION 'made up' USING ERRCODE = '%s'; END $$`, strings.ToUpper(f.code)))

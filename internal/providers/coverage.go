@@ -70,7 +70,7 @@ SELECT p.provider_id, p.gpu_class, p.haircut, sum(available.balance), sum(backin
 FROM pledges p
 JOIN accounts available ON available.pledge_id = p.id AND available.kind = 'pledge_available'
 JOIN accounts backing ON backing.pledge_id = p.id AND backing.kind = 'pledge_backing'
-WHERE p.status = 'active' AND p.expires_at > now()
+WHERE p.status = 'active' AND p.expires_at > ballast_now()
 GROUP BY p.provider_id, p.gpu_class, p.haircut
 ORDER BY p.gpu_class COLLATE "C", p.provider_id, p.haircut`
 

@@ -220,7 +220,7 @@ type bareMint struct {
 func (s bareMint) Lock() []uuid.UUID {
 	return []uuid.UUID{s.pledge.Accounts.Issuance, s.account, s.pledge.Accounts.Available, s.pledge.Accounts.Backing}
 }
-func (s bareMint) Read(*pgx.Batch) {}
+func (s bareMint) Read(*ledger.Reads) {}
 
 func (s bareMint) Decide(*ledger.Book) (ledger.Decision, error) {
 	d := ledger.Decision{Epoch: s.epoch, Moves: []ledger.Move{
@@ -233,7 +233,7 @@ func (s bareMint) Decide(*ledger.Book) (ledger.Decision, error) {
 	return d, nil
 }
 
-func (s bareMint) Write(*pgx.Batch, *ledger.Transaction) {}
+func (s bareMint) Write(*ledger.Writes, *ledger.Transaction) {}
 
 func TestTheRunTimeRoleMayDoNoMoreThanItNeeds(t *testing.T) {
 	t.Parallel()

@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/shopspring/decimal"
 
 	"github.com/ballast-compute/ballast/internal/anchor"
@@ -109,7 +108,7 @@ func (s *mintStep) Lock() []uuid.UUID {
 	return []uuid.UUID{s.pledge.Accounts.Issuance, s.account, s.pledge.Accounts.Available, s.pledge.Accounts.Backing}
 }
 
-func (s *mintStep) Read(b *pgx.Batch) {
+func (s *mintStep) Read(b *ledger.Reads) {
 	s.state.queue(b, s.pledge.ID)
 	s.rates.Queue(b, s.pledge.GPUClass)
 }
@@ -161,6 +160,6 @@ const insertMintSQL = `
 INSERT INTO mints (seq, transaction_id, pledge_id, account_id, amount, backing_hours, k, haircut, epoch_id)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
 
-func (s *mintStep) Write(b *pgx.Batch, t *ledger.Transaction) {
+func (s *mintStep) Write(b *ledger.Writes, t *ledger.Transaction) {
 	b.Queue(insertMintSQL, t.Seq, t.ID, s.pledge.ID, s.account, s.amount, s.hours, s.rate.K, s.state.haircut.Decimal, s.rate.Epoch)
 }

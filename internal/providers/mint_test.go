@@ -211,12 +211,12 @@ func TestReversedMintFreesItsHours(t *testing.T) {
 // deliver is what a redemption does with hours, in short.
 type deliver struct{ pledge providers.Pledge }
 
-func (d deliver) Lock() []uuid.UUID { return nil }
-func (d deliver) Read(*pgx.Batch)   {}
+func (d deliver) Lock() []uuid.UUID  { return nil }
+func (d deliver) Read(*ledger.Reads) {}
 
 func (d deliver) Decide(*ledger.Book) (ledger.Decision, error) { return ledger.Decision{}, nil }
 
-func (d deliver) Write(b *pgx.Batch, t *ledger.Transaction) {
+func (d deliver) Write(b *ledger.Writes, t *ledger.Transaction) {
 	providers.QueueExhausted(b, d.pledge.ID, t)
 }
 

@@ -57,7 +57,7 @@ func checkAgainstDatabase(ctx context.Context, tx pgx.Tx, n NewPledge) error {
 		return err
 	}
 	var now time.Time
-	if err := tx.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&now); err != nil {
+	if err := tx.QueryRow(ctx, `SELECT ballast_now()`).Scan(&now); err != nil {
 		return err
 	}
 	if !n.ExpiresAt.After(now) {

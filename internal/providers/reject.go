@@ -32,7 +32,7 @@ const rejectSQL = `
 WITH rejected AS (
     UPDATE pledges SET status = 'rejected', reject_reason = $2 WHERE id = $1 RETURNING id
 )
-INSERT INTO pledge_events (pledge_id, status, at, actor, detail) SELECT id, 'rejected', clock_timestamp(), $3, $2 FROM rejected`
+INSERT INTO pledge_events (pledge_id, status, at, actor, detail) SELECT id, 'rejected', ballast_now(), $3, $2 FROM rejected`
 
 // RejectTx turns a pending pledge down for good. One that is rejected already stays as it is, with its first reason. It returns
 // an [*InvalidError] for the reason, ErrPledgeNotFound, or ErrPledgeNotPending.

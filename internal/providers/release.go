@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
@@ -45,7 +44,7 @@ type releaseStep struct {
 
 func (s *releaseStep) Lock() []uuid.UUID { return s.pledge.lock() }
 
-func (s *releaseStep) Read(b *pgx.Batch) { s.state.queue(b, s.pledge.ID) }
+func (s *releaseStep) Read(b *ledger.Reads) { s.state.queue(b, s.pledge.ID) }
 
 func (s *releaseStep) Decide(book *ledger.Book) (ledger.Decision, error) {
 	if s.state.status != PledgeActive {
@@ -71,7 +70,7 @@ func (s *releaseStep) Decide(book *ledger.Book) (ledger.Decision, error) {
 	}, err
 }
 
-func (s *releaseStep) Write(b *pgx.Batch, t *ledger.Transaction) {
+func (s *releaseStep) Write(b *ledger.Writes, t *ledger.Transaction) {
 	if !s.ends {
 		return
 	}

@@ -18,7 +18,7 @@ type pledgeState struct {
 	haircut decimal.NullDecimal
 }
 
-func (s *pledgeState) queue(b *pgx.Batch, pledge uuid.UUID) {
+func (s *pledgeState) queue(b *ledger.Reads, pledge uuid.UUID) {
 	b.Queue(`SELECT status, haircut FROM pledges WHERE id = $1`, pledge).
 		QueryRow(func(row pgx.Row) error { return row.Scan(&s.status, &s.haircut) })
 }
@@ -84,13 +84,13 @@ WITH exhausted AS (
 INSERT INTO pledge_events (pledge_id, status, at, actor, transaction_seq) SELECT id, 'exhausted', $2, $3, $4 FROM exhausted`
 )
 
-func queueEvent(b *pgx.Batch, pledge uuid.UUID, status PledgeStatus, t *ledger.Transaction) {
+func queueEvent(b *ledger.Writes, pledge uuid.UUID, status PledgeStatus, t *ledger.Transaction) {
 	b.Queue(insertEventSQL, pledge, status, t.CreatedAt, t.Caller, t.Seq, nil)
 }
 
 // QueueExhausted makes an active pledge exhausted if none of its hours is available, backing or earmarked any more. A
 // ledger.Step that delivers hours calls it in its Write.
-func QueueExhausted(b *pgx.Batch, pledge uuid.UUID, t *ledger.Transaction) {
+func QueueExhausted(b *ledger.Writes, pledge uuid.UUID, t *ledger.Transaction) {
 	b.Queue(exhaustSQL, pledge, t.CreatedAt, t.Caller, t.Seq)
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/shopspring/decimal"
 
 	"github.com/ballast-compute/ballast/internal/ledger"
@@ -59,7 +58,7 @@ type verifyStep struct {
 
 func (s *verifyStep) Lock() []uuid.UUID { return s.pledge.lock() }
 
-func (s *verifyStep) Read(b *pgx.Batch) { s.state.queue(b, s.pledge.ID) }
+func (s *verifyStep) Read(b *ledger.Reads) { s.state.queue(b, s.pledge.ID) }
 
 func (s *verifyStep) Decide(book *ledger.Book) (ledger.Decision, error) {
 	if !s.state.status.MayBecome(PledgeActive) {
@@ -75,7 +74,7 @@ func (s *verifyStep) Decide(book *ledger.Book) (ledger.Decision, error) {
 	}, err
 }
 
-func (s *verifyStep) Write(b *pgx.Batch, t *ledger.Transaction) {
+func (s *verifyStep) Write(b *ledger.Writes, t *ledger.Transaction) {
 	b.Queue(`UPDATE pledges SET status = $2, haircut = $3, verified_by = $4, verified_at = $5 WHERE id = $1`,
 		s.pledge.ID, PledgeActive, s.haircut, t.Caller, t.CreatedAt)
 	queueEvent(b, s.pledge.ID, PledgeActive, t)

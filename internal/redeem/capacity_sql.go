@@ -17,7 +17,7 @@ FROM pledges p
 JOIN accounts b ON b.pledge_id = p.id AND b.kind = 'pledge_backing'
 JOIN accounts e ON e.pledge_id = p.id AND e.kind = 'pledge_earmarked'
 WHERE p.provider_id = $1 AND p.gpu_class = $2 AND p.status = 'active'
-  AND p.expires_at > clock_timestamp() AND b.balance > 0
+  AND p.expires_at > ballast_now() AND b.balance > 0
 ORDER BY p.expires_at, p.id LIMIT $3`
 
 // capacity returns the class's rate and the pledges whose hours back tokens, as they are without a lock.

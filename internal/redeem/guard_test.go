@@ -130,7 +130,7 @@ func TestRunTimeRoleMayDoNoMoreThanItsWork(t *testing.T) {
 type tampered struct {
 	ledger.Step
 	decide func(ledger.Decision) ledger.Decision
-	write  func(b *pgx.Batch, t *ledger.Transaction)
+	write  func(b *ledger.Writes, t *ledger.Transaction)
 }
 
 func (s *tampered) Decide(b *ledger.Book) (ledger.Decision, error) {
@@ -141,7 +141,7 @@ func (s *tampered) Decide(b *ledger.Book) (ledger.Decision, error) {
 	return d, err
 }
 
-func (s *tampered) Write(b *pgx.Batch, t *ledger.Transaction) {
+func (s *tampered) Write(b *ledger.Writes, t *ledger.Transaction) {
 	if s.write == nil {
 		s.Step.Write(b, t)
 		return
@@ -219,7 +219,7 @@ func TestGuardsAgainstRequestsThatTheJournalDoesNotExplain(t *testing.T) {
 		c := &ledger.Command{
 			Kind: ledger.KindRedemptionRequest, Call: ask.Call, Owner: ask.Owner, Subject: honest.id,
 			Moves: []ledger.Move{{From: ask.AccountID, To: honest.escrow, Amount: ask.Amount}},
-			Step: &tampered{Step: honest, decide: tt.decide, write: func(b *pgx.Batch, at *ledger.Transaction) {
+			Step: &tampered{Step: honest, decide: tt.decide, write: func(b *ledger.Writes, at *ledger.Transaction) {
 				b.Queue(insertRedemptionSQL, put(insertArgs(honest, at), tt.in)...)
 			}},
 		}
@@ -300,7 +300,7 @@ func TestGuardsAgainstSettlementsThatTheJournalDoesNotExplain(t *testing.T) {
 		step := &settleStep{kind: ledger.KindRedemptionIssue, steps: []Event{{Status: Issued}}, grant: name, redemption: r}
 		c := &ledger.Command{
 			Kind: step.kind, Call: call(s.provider), Subject: r.ID, Settles: true,
-			Step: &tampered{Step: &extra{settleStep: step, accounts: []uuid.UUID{theirs}}, decide: tt.decide, write: func(b *pgx.Batch, at *ledger.Transaction) {
+			Step: &tampered{Step: &extra{settleStep: step, accounts: []uuid.UUID{theirs}}, decide: tt.decide, write: func(b *ledger.Writes, at *ledger.Transaction) {
 				b.Queue(settleRedemptionSQL, put(settleArgs(step, at), tt.in)...)
 			}},
 		}

@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/ballast-compute/ballast/internal/anchor"
 	"github.com/ballast-compute/ballast/internal/id"
@@ -98,7 +96,7 @@ func (r *Redemptions) submitRequest(ctx context.Context, n *NewRedemption, escro
 
 // enough returns as many candidates as the amount seems to need, and whether that is all of them.
 func (n *NewRedemption) enough(read anchor.RateRead, candidates []candidate) ([]candidate, bool) {
-	rate, err := read.At(time.Now())
+	rate, err := read.Now()
 	if err != nil {
 		return candidates, true
 	}
@@ -135,7 +133,7 @@ func (s *requestStep) Lock() []uuid.UUID {
 	return accounts
 }
 
-func (s *requestStep) Read(b *pgx.Batch) { s.read.Queue(b, s.ask.GPUClass) }
+func (s *requestStep) Read(b *ledger.Reads) { s.read.Queue(b, s.ask.GPUClass) }
 
 func (s *requestStep) Decide(b *ledger.Book) (d ledger.Decision, err error) {
 	amount, err := s.ask.Amount.Minor(money.Scale(money.SCH))
@@ -170,4 +168,4 @@ var requestSteps = []Event{
 	{Status: Dispatched, Detail: "The provider polls for it."},
 }
 
-func (s *requestStep) Write(b *pgx.Batch, t *ledger.Transaction) { queueInsert(b, s, t) }
+func (s *requestStep) Write(b *ledger.Writes, t *ledger.Transaction) { queueInsert(b, s, t) }

@@ -2,7 +2,6 @@ package redeem
 
 import (
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/ballast-compute/ballast/internal/ledger"
 )
@@ -19,7 +18,7 @@ WITH redemption AS (
 INSERT INTO redemption_events (redemption_id, n, status, at, actor, detail)
 SELECT $1, e.n, e.status, $16, $19, NULLIF(e.detail, '') FROM unnest($20::text[], $21::text[]) WITH ORDINALITY AS e (status, detail, n)`
 
-func queueInsert(b *pgx.Batch, s *requestStep, t *ledger.Transaction) {
+func queueInsert(b *ledger.Writes, s *requestStep, t *ledger.Transaction) {
 	b.Queue(insertRedemptionSQL, insertArgs(s, t)...)
 }
 

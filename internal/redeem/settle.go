@@ -6,7 +6,6 @@ import (
 	"errors"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
@@ -145,7 +144,7 @@ func (s *settleStep) Lock() []uuid.UUID {
 	return accounts
 }
 
-func (s *settleStep) Read(b *pgx.Batch) { queueState(b, s) }
+func (s *settleStep) Read(b *ledger.Reads) { queueState(b, s) }
 
 func (s *settleStep) Decide(*ledger.Book) (d ledger.Decision, err error) {
 	switch {
@@ -165,4 +164,4 @@ func (s *settleStep) Decide(*ledger.Book) (d ledger.Decision, err error) {
 	return d, err
 }
 
-func (s *settleStep) Write(b *pgx.Batch, t *ledger.Transaction) { queueSettle(b, s, t) }
+func (s *settleStep) Write(b *ledger.Writes, t *ledger.Transaction) { queueSettle(b, s, t) }

@@ -62,7 +62,7 @@ func (r *Redemptions) route(ctx context.Context, s *settleStep) error {
 	return nil
 }
 
-func queueState(b *pgx.Batch, s *settleStep) {
+func queueState(b *ledger.Reads, s *settleStep) {
 	b.Queue(selectStateSQL, s.redemption.ID, orNull(s.grant)).QueryRow(func(row pgx.Row) error {
 		var grantee *uuid.UUID
 		err := row.Scan(&s.now.status, &s.now.grant, &s.now.steps, &grantee)
@@ -71,7 +71,7 @@ func queueState(b *pgx.Batch, s *settleStep) {
 	})
 }
 
-func queueSettle(b *pgx.Batch, s *settleStep, t *ledger.Transaction) {
+func queueSettle(b *ledger.Writes, s *settleStep, t *ledger.Transaction) {
 	b.Queue(settleRedemptionSQL, settleArgs(s, t)...)
 	if s.kind != ledger.KindRedemptionIssue {
 		return
