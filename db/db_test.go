@@ -26,9 +26,9 @@ func steps() fstest.MapFS {
 	return files
 }
 
-func openMigrator(t *testing.T, url string, files fs.FS) *db.Migrator {
+func openMigrator(t *testing.T, url string, files fs.FS, opts ...db.Option) *db.Migrator {
 	t.Helper()
-	m, err := db.OpenMigrator(t.Context(), url, files, nil)
+	m, err := db.OpenMigrator(t.Context(), url, files, nil, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,14 +212,15 @@ func TestVersionsRefusesGapsAndDoubles(t *testing.T) {
 func TestMigrationsOfBallastGoUpDownUp(t *testing.T) {
 	t.Parallel()
 	d := pgtest.New(t, pgtest.WithMigrations(nil))
-	m := openMigrator(t, d.URL, db.Migrations())
+	m := openMigrator(t, d.URL, db.Migrations(), db.WithJobs())
 	if err := errors.Join(m.Up(t.Context()), m.Down(t.Context(), 0)); err != nil {
 		t.Fatal(err)
 	}
 	var left int
 	err := d.Pool.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace
 			AND relname NOT LIKE 'schema_migrations%') + (SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace)
-			+ (SELECT count(*) FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typname NOT LIKE '%schema_migrations')`).Scan(&left)
+			+ (SELECT count(*) FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typname NOT LIKE '%schema_migrations')
+			+ (SELECT count(*) FROM pg_namespace WHERE nspname = '`+db.JobsSchema+`')`).Scan(&left)
 	if err != nil || left != 0 {
 		t.Errorf("%d objects left after going down, %v", left, err)
 	}
@@ -237,7 +238,7 @@ func TestCheckSchema(t *testing.T) {
 	if d.App == nil {
 		t.Fatal("no application role")
 	}
-	latest := db.Latest()
+	latest, jobs := db.Latest(), db.JobsLatest()
 	for name, c := range map[string]struct { //nolint:paralleltest // One database, in transactions that are rolled back.
 		sql  string
 		want *db.SchemaError
@@ -246,6 +247,13 @@ func TestCheckSchema(t *testing.T) {
 		"newer":    {"INSERT INTO schema_migrations VALUES (9999, false)", &db.SchemaError{Have: 9999, Want: latest}},
 		"dirty":    {"INSERT INTO schema_migrations VALUES (1, true)", &db.SchemaError{Have: 1, Want: latest, Dirty: true}},
 		"no table": {"DROP TABLE schema_migrations", &db.SchemaError{Want: latest}},
+		"jobs of a newer program": {
+			"INSERT INTO ballast_jobs.river_migration (line, version) VALUES ('main', 9999)", &db.SchemaError{Have: 9999, Want: jobs, Jobs: true},
+		},
+		"jobs of an older program": {
+			"DELETE FROM ballast_jobs.river_migration WHERE version > 6", &db.SchemaError{Have: 6, Want: jobs, Jobs: true},
+		},
+		"no jobs": {"DROP SCHEMA ballast_jobs CASCADE", &db.SchemaError{Want: jobs, Jobs: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tx, err := d.Pool.Begin(t.Context())
@@ -253,7 +261,7 @@ func TestCheckSchema(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _ = tx.Rollback(t.Context()) }()
-			if name != "no table" && name != "empty" {
+			if name == "newer" || name == "dirty" {
 				if _, err := tx.Exec(t.Context(), "DELETE FROM schema_migrations"); err != nil {
 					t.Fatal(err)
 				}

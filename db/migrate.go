@@ -14,7 +14,7 @@ import (
 	"github.com/golang-migrate/migrate/v4/database"
 	migratepgx "github.com/golang-migrate/migrate/v4/database/pgx/v5"
 	"github.com/golang-migrate/migrate/v4/source/iofs"
-	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
@@ -35,11 +35,13 @@ type Migrator struct {
 	migrate *migrate.Migrate
 	latest  uint
 	log     *slog.Logger
+	config  *pgxpool.Config
+	jobs    bool // Takes care of the job library's tables.
 }
 
 // OpenMigrator connects to the database and waits, as long as ctx allows, until no other process migrates it.
 // A nil log logs nothing. The caller closes the Migrator.
-func OpenMigrator(ctx context.Context, url string, files fs.FS, log *slog.Logger) (*Migrator, error) {
+func OpenMigrator(ctx context.Context, url string, files fs.FS, log *slog.Logger, opts ...Option) (*Migrator, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
@@ -47,11 +49,14 @@ func OpenMigrator(ctx context.Context, url string, files fs.FS, log *slog.Logger
 	if err != nil {
 		return nil, err
 	}
-	pool, err := connect(url)
+	config, err := directConfig(url)
 	if err != nil {
 		return nil, err
 	}
-	m := &Migrator{pool: pool, log: log, latest: versions[len(versions)-1]}
+	m := &Migrator{pool: stdlib.OpenDB(*config.ConnConfig), config: config, log: log, latest: versions[len(versions)-1]}
+	for _, apply := range opts {
+		apply(m)
+	}
 	if err := m.lock(ctx); err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
@@ -61,15 +66,15 @@ func OpenMigrator(ctx context.Context, url string, files fs.FS, log *slog.Logger
 	return m, nil
 }
 
-// connect lifts the time limit that the login may have: a migration that is cut off halfway is worse than a slow one.
-func connect(url string) (*sql.DB, error) {
-	config, err := pgx.ParseConfig(url)
+// directConfig lifts the time limit that the login may have: a migration that is cut off halfway is worse than a slow one.
+func directConfig(url string) (*pgxpool.Config, error) {
+	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("database URL: %w", err)
 	}
-	config.RuntimeParams["application_name"] = "ballast-migrate"
-	config.RuntimeParams["statement_timeout"] = "0"
-	return stdlib.OpenDB(*config), nil
+	config.ConnConfig.RuntimeParams["application_name"] = "ballast-migrate"
+	config.ConnConfig.RuntimeParams["statement_timeout"] = "0"
+	return config, nil
 }
 
 // lock waits under ctx, which the library's own lock does not; that one is then always free.
@@ -111,7 +116,10 @@ func (m *Migrator) Up(ctx context.Context) error {
 	if have > m.latest {
 		return &SchemaError{Have: have, Want: m.latest}
 	}
-	return m.step(ctx, +1, int(m.latest-have)) // Numbers have four digits.
+	if err := m.step(ctx, +1, int(m.latest-have)); err != nil || !m.jobs { // Numbers have four digits.
+		return err
+	}
+	return m.jobsUp(ctx)
 }
 
 // Down undoes the last steps migrations, or all of them if steps is 0. The data in what they drop is lost. If ctx ends, it
@@ -120,9 +128,14 @@ func (m *Migrator) Down(ctx context.Context, steps int) error {
 	if steps < 0 {
 		return fmt.Errorf("cannot go down by %d migrations", steps)
 	}
-	have, _, err := m.Version()
+	have, dirty, err := m.Version()
 	if err != nil {
 		return err
+	}
+	if m.jobs && !dirty {
+		if err := m.jobsDown(ctx); err != nil {
+			return err
+		}
 	}
 	if steps == 0 {
 		steps = int(have) // Numbers have four digits.

@@ -64,9 +64,11 @@ func TestMigrateUpDownUp(t *testing.T) {
 	d := pgtest.New(t, pgtest.WithMigrations(nil))
 	env := []string{"DATABASE_URL=" + d.URL}
 	latest := fmt.Sprintf("schema version %d\n", db.Latest())
-	runBinary(t, env, "migrate", "version").want(t, 0, "schema version 0 ")
+	runBinary(t, env, "migrate", "version").want(t, 0, "schema version 0 ", "job tables version 0 ")
 	runBinary(t, env, "migrate", "up").want(t, 0, latest)
 	runBinary(t, env, "migrate", "up").want(t, 0, latest)
+	jobs := fmt.Sprintf("job tables version %d ", db.JobsLatest())
+	runBinary(t, env, "migrate", "version").want(t, 0, fmt.Sprintf("schema version %d ", db.Latest()), jobs)
 	runBinary(t, env, "check").want(t, 0, "0 failed")
 	runBinary(t, env, "migrate", "down").want(t, 0, fmt.Sprintf("schema version %d\n", db.Latest()-1))
 	runBinary(t, env, "check").want(t, 1, "migrate up")

@@ -35,7 +35,7 @@ func (migrateUp) Run(ctx context.Context, p *program) error {
 
 // migrateAndSeed brings the schema and the reference data up to date. It may be run at any time and by several at once.
 func migrateAndSeed(ctx context.Context, p *program, ownerURL string) error {
-	migrator, err := db.OpenMigrator(ctx, ownerURL, db.Migrations(), progressLog(p.stderr))
+	migrator, err := db.OpenMigrator(ctx, ownerURL, db.Migrations(), progressLog(p.stderr), db.WithJobs())
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (c *migrateDown) Run(ctx context.Context, p *program) error {
 	if err := c.checkJournal(ctx, url); err != nil {
 		return err
 	}
-	migrator, err := db.OpenMigrator(ctx, url, db.Migrations(), progressLog(p.stderr))
+	migrator, err := db.OpenMigrator(ctx, url, db.Migrations(), progressLog(p.stderr), db.WithJobs())
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (c *migrateDown) down(ctx context.Context, migrator *db.Migrator) (uint, er
 
 type migrateVersion struct{}
 
-// Run prints both versions. It needs no right but to read.
+// Run prints the versions of the schema and of the job tables, and those that this program needs. It needs no right but to read.
 func (migrateVersion) Run(ctx context.Context, p *program) error {
 	url, err := p.ownerURL()
 	if err != nil {
@@ -137,6 +137,7 @@ func (migrateVersion) Run(ctx context.Context, p *program) error {
 	err = db.CheckSchema(ctx, conn)
 	schema, ok := errors.AsType[*db.SchemaError](err)
 	switch {
+	case ok && schema.Jobs: // Which come after all migrations.
 	case ok && schema.Dirty:
 		have, state = schema.Have, ", which failed halfway"
 	case ok:
@@ -144,7 +145,12 @@ func (migrateVersion) Run(ctx context.Context, p *program) error {
 	case err != nil:
 		return err
 	}
-	_, err = fmt.Fprintf(p.stdout, "schema version %d%s (this program needs %d)\n", have, state, db.Latest())
+	jobs, err := db.JobsVersion(ctx, conn)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(p.stdout, "schema version %d%s (this program needs %d)\njob tables version %d (this program needs %d)\n",
+		have, state, db.Latest(), jobs, db.JobsLatest())
 	return err
 }
 
@@ -161,7 +167,7 @@ func (c *migrateForce) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	migrator, err := db.OpenMigrator(ctx, url, db.Migrations(), progressLog(p.stderr))
+	migrator, err := db.OpenMigrator(ctx, url, db.Migrations(), progressLog(p.stderr), db.WithJobs())
 	if err != nil {
 		return err
 	}

@@ -93,6 +93,8 @@ func explainSchema(err error) error {
 		return fmt.Errorf("%w: mend what failed, then api migrate force %d", schema, max(schema.Have, 1)-1)
 	case schema.Have < schema.Want:
 		return fmt.Errorf("%w: api migrate up, as the owner of the schema", schema)
+	case schema.Jobs:
+		return fmt.Errorf("%w: run a newer build", schema)
 	default:
 		return fmt.Errorf("%w: run a newer build, or with that build api migrate down --to %d", schema, schema.Want)
 	}

@@ -34,6 +34,8 @@ func TestServeRefusesASchemaThatItDoesNotKnow(t *testing.T) {
 		"older":     {"UPDATE schema_migrations SET version = 1", []string{"version 1", "api migrate up"}},
 		"halfway":   {"UPDATE schema_migrations SET dirty = true", []string{"halfway", "api migrate force"}},
 		"not there": {"DROP TABLE schema_migrations", []string{"version 0", "api migrate up"}},
+		"jobs":      {"INSERT INTO ballast_jobs.river_migration (line, version) VALUES ('main', 9999)", []string{"job tables", "9999", "newer build"}},
+		"no jobs":   {"DROP SCHEMA ballast_jobs CASCADE", []string{"job tables", "version 0", "api migrate up"}},
 		"no seed":   {"", []string{"no epoch", "api migrate up"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -48,6 +48,7 @@ type Seed func(ctx context.Context, pool *pgxpool.Pool) error
 
 type options struct {
 	migrations fs.FS // nil: none.
+	jobs       bool  // With the job library's tables.
 	seedName   string
 	seed       Seed
 }
@@ -64,7 +65,7 @@ func WithSeed(name string, seed Seed) Option {
 // WithMigrations uses other migrations than those of package db, for tests about migrating. nil gives a database that
 // is empty but for what Postgres puts there.
 func WithMigrations(files fs.FS) Option {
-	return func(o *options) { o.migrations = files }
+	return func(o *options) { o.migrations, o.jobs = files, false }
 }
 
 // New returns a fresh database, which is dropped when the test ends. It fails the test, saying why, if it cannot.
@@ -79,7 +80,7 @@ func New(t testing.TB, opts ...Option) *Database {
 
 func (h *host) newDatabase(t testing.TB, opts []Option) *Database {
 	t.Helper()
-	o := options{migrations: db.Migrations()}
+	o := options{migrations: db.Migrations(), jobs: true}
 	for _, apply := range opts {
 		apply(&o)
 	}

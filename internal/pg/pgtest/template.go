@@ -12,6 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strconv"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -68,6 +69,9 @@ func templateName(o options) (string, error) {
 		if err := hashFiles(sum, o.migrations); err != nil {
 			return "", err
 		}
+	}
+	if o.jobs {
+		field(sum, "jobs", strconv.FormatUint(uint64(db.JobsLatest()), 10))
 	}
 	if o.seed != nil {
 		binary, err := binaryHash()
@@ -170,7 +174,11 @@ func (h *host) build(ctx context.Context, conn *pgx.Conn, name string, o options
 
 func (h *host) fill(ctx context.Context, url string, o options) error {
 	if o.migrations != nil {
-		migrator, err := db.OpenMigrator(ctx, url, o.migrations, nil)
+		var opts []db.Option
+		if o.jobs {
+			opts = append(opts, db.WithJobs())
+		}
+		migrator, err := db.OpenMigrator(ctx, url, o.migrations, nil, opts...)
 		if err != nil {
 			return err
 		}
