@@ -20,6 +20,7 @@ const module = "github.com/ballast-compute/ballast/"
 // every command.
 var floors = [][]string{
 	{"cmd/"},
+	{"internal/simulation"},
 	{"internal/httpapi"},
 	{"internal/httpapi/docs", "internal/httpapi/wire", "internal/redeem"},
 	{"internal/providers"},

@@ -1,0 +1,94 @@
+// Package simulation_test lets years pass in the whole of the domain: pledges, mints, transfers, redemptions, quotes, epochs,
+// lapses, defaults and cures, at random, on a real Postgres whose clock the test drives. After every step an auditor replays
+// what the journal gained and holds it to the invariants.
+package simulation_test
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	years = 10 * 365 * 24 * time.Hour
+	// proofEvery is how many steps pass between two readings of every check of the program.
+	proofEvery = 500
+)
+
+// TestTenYears takes the seed and the number of steps of a failure from BALLAST_SIMULATION, as in "7/1500".
+func TestTenYears(t *testing.T) {
+	t.Parallel()
+	seed, n := uint64(time.Now().UnixNano()), 1500
+	if os.Getenv("BALLAST_LONG") != "" {
+		n = 1_000_000
+	}
+	if given := os.Getenv("BALLAST_SIMULATION"); given != "" {
+		if _, err := fmt.Sscanf(given, "%d/%d", &seed, &n); err != nil {
+			t.Fatalf("BALLAST_SIMULATION=%q is not seed/steps", given)
+		}
+	}
+	steps := draw(seed, n)
+	w := newWorld(t, dayOf(n))
+	taken, err := w.run(t, steps)
+	if err == nil {
+		t.Logf("seed %d: %d steps, %s of the domain's time, %d transactions: %s", seed, n, w.clock.Now().Sub(w.began).Round(24*time.Hour), len(w.replay.digests), w.summary())
+		return
+	}
+	t.Errorf("BALLAST_SIMULATION=%d/%d: step %d: %v", seed, n, taken, err)
+	if n > 50_000 {
+		return // To shrink it would take hours.
+	}
+	shrunk := shrink(steps[:taken+1], 200, func(fewer []step) bool {
+		_, err := newWorld(t, dayOf(n)).run(t, fewer)
+		return err != nil
+	})
+	_, err = newWorld(t, dayOf(n)).run(t, shrunk)
+	t.Errorf("shrunk to %d steps, which end with: %v\n%s", len(shrunk), err, list(shrunk))
+}
+
+// dayOf is how far the clock goes on in one advance, at most, so that ten years pass in n steps.
+func dayOf(n int) time.Duration {
+	total := 0
+	for _, w := range weights {
+		total += w
+	}
+	advances := max(1, n*weights[advance]/total)
+	return 2 * years / time.Duration(advances)
+}
+
+// run takes steps until one breaks something, and returns its number.
+func (w *world) run(t *testing.T, steps []step) (taken int, err error) {
+	t.Helper()
+	for i, s := range steps {
+		if err := w.take(s); err != nil {
+			return i, err
+		}
+		if (i+1)%proofEvery == 0 || i == len(steps)-1 {
+			if err := w.prove(); err != nil {
+				return i, err
+			}
+		}
+	}
+	return len(steps), nil
+}
+
+func (w *world) summary() string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(w.tally)) {
+		parts = append(parts, name+" "+strconv.Itoa(w.tally[name]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func list(steps []step) string {
+	var b strings.Builder
+	for _, s := range steps {
+		fmt.Fprintln(&b, s)
+	}
+	return b.String()
+}
