@@ -22,6 +22,7 @@ var floors = [][]string{
 	{"cmd/"},
 	{"internal/simulation"},
 	{"internal/httpapi"},
+	{"internal/jobs"},
 	{"internal/httpapi/docs", "internal/httpapi/wire", "internal/redeem"},
 	{"internal/providers"},
 	{"internal/coverage"},

@@ -2,47 +2,110 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
+	"text/tabwriter"
 	"time"
+
+	"github.com/ballast-compute/ballast/internal/jobs"
 )
 
-// job is work that is done again and again while the server runs.
-type job struct {
-	name  string
-	every time.Duration
-	run   func(ctx context.Context) error
+// sweeps is all that happens because time passes.
+func (v *service) sweeps() jobs.Table {
+	return jobs.Domain{Ledger: v.books}.Table()
 }
 
-// startJobs runs each job at once and then at its interval, until ctx ends. The caller waits for the group.
-func startJobs(ctx context.Context, log *slog.Logger, jobs ...job) *sync.WaitGroup {
+// newRunner has the sweeps done once per period, whichever process does them. When the process is to stop, they have as long as
+// the requests under way have.
+func (v *service) newRunner() (*jobs.Runner, error) {
+	table := v.sweeps()
+	return jobs.New(v.queue, table, jobs.Options{
+		Logger: v.log, Observer: newJobsMetrics(v.metrics.Registry, table), StopPatience: v.settings.ShutdownGrace / 5 * 4,
+	})
+}
+
+// startBackground starts what goes on beside the requests, until ctx ends. The caller waits for the group.
+func (v *service) startBackground(ctx context.Context) *sync.WaitGroup {
+	figures := newBooksMetrics(v.metrics.Registry)
+	refresh := ticker{"refresh figures", refreshBooksEvery, func(ctx context.Context) error { return figures.refresh(ctx, v.reads) }}
 	var group sync.WaitGroup
-	for _, j := range jobs {
-		group.Go(func() { j.keepRunning(ctx, log) })
-	}
+	group.Go(func() { refresh.keepRunning(ctx, v.log) })
+	group.Go(func() {
+		if err := v.runner.Run(ctx); err != nil {
+			v.log.WarnContext(ctx, "the jobs did not end in order", slog.Any("error", err))
+		}
+	})
 	return &group
 }
 
-// keepRunning logs when a job begins to fail and when it works again, and not each time in between.
-func (j job) keepRunning(ctx context.Context, log *slog.Logger) {
-	ticker := time.NewTicker(j.every)
-	defer ticker.Stop()
-	failing := false
-	for {
-		err := j.run(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil && !failing:
-			log.WarnContext(ctx, "a background job fails, and is tried again", slog.String("job", j.name), slog.Any("error", err))
-		case err == nil && failing:
-			log.InfoContext(ctx, "a background job works again", slog.String("job", j.name))
-		}
-		failing = err != nil
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
+type jobsCommands struct {
+	List jobsList `cmd:"" help:"List the jobs, how often each runs, and its sweeps in their order."`
+	Run  jobsRun  `cmd:"" help:"Run sweeps once, now, whether or not a server does as well. Exit status 1 if one fails."`
+}
+
+type jobsList struct{}
+
+// Run needs no database.
+func (jobsList) Run(p *program) error {
+	out := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(out, "JOB\tEVERY\tSWEEP") // The table keeps errors for Flush.
+	for _, job := range (jobs.Domain{}).Table() {
+		for _, sweep := range job.Sweeps {
+			_, _ = fmt.Fprintf(out, "%s\t%v\t%s\n", job.Name, job.Every, sweep.Name)
 		}
 	}
+	return out.Flush()
+}
+
+type jobsRun struct {
+	Name string `arg:"" optional:"" help:"The sweep to run; api jobs list has the names."`
+	All  bool   `help:"Run all of them, in their order. One that fails does not stop the others."`
+}
+
+// Run does what is due at the database's time, as one more process beside the servers.
+func (c jobsRun) Run(ctx context.Context, p *program) error {
+	if (c.Name == "") != c.All {
+		return usageError{errors.New("name one sweep, or say --all")}
+	}
+	url, err := p.appURL()
+	if err != nil {
+		return err
+	}
+	v, err := openService(ctx, p.settings, p.settings.logger(p.stderr, "text", slog.LevelWarn), login{url: url})
+	if err != nil {
+		return err
+	}
+	err = c.run(ctx, p, v)
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.settings.ShutdownGrace)
+	defer cancel()
+	return errors.Join(err, v.close(closing))
+}
+
+func (c jobsRun) run(ctx context.Context, p *program, v *service) error {
+	if err := v.awaitSchema(ctx); err != nil {
+		return err
+	}
+	var outcomes []jobs.Outcome
+	var err error
+	if c.All {
+		outcomes, err = v.sweeps().RunAll(ctx)
+	} else {
+		var one jobs.Outcome
+		if one, err = v.sweeps().Run(ctx, c.Name); errors.Is(err, jobs.ErrUnknownSweep) {
+			return usageError{fmt.Errorf("%w (api jobs list has the names)", err)}
+		}
+		outcomes = []jobs.Outcome{one}
+	}
+	for _, o := range outcomes {
+		verdict := "ok"
+		if o.Err != nil {
+			verdict = "FAILED"
+		}
+		if _, err := fmt.Fprintf(p.stdout, "%-6s  %s: %d done in %v\n", verdict, o.Sweep, o.Done, o.Took.Round(time.Millisecond)); err != nil {
+			return err
+		}
+	}
+	return err
 }

@@ -87,6 +87,7 @@ func TestServeOutlivesItsDatabase(t *testing.T) {
 	d := server.NewDatabase(seeded())
 	p := startServe(t, d.AppURL)
 	p.eventually("readiness", func() bool { return p.status("/readyz") == http.StatusOK })
+	p.eventually("the first jobs", func() bool { return p.holdSweeps() > 0 })
 	server.Kill()
 	p.eventually("not being ready", func() bool { return p.status("/readyz") == http.StatusServiceUnavailable })
 	if status := p.status("/healthz"); status != http.StatusOK {
@@ -94,6 +95,8 @@ func TestServeOutlivesItsDatabase(t *testing.T) {
 	}
 	server.Restart()
 	p.eventually("readiness", func() bool { return p.status("/readyz") == http.StatusOK && p.status("/v1/supply") == http.StatusOK })
+	before := p.holdSweeps()
+	p.eventually("jobs as before", func() bool { return p.holdSweeps() > before })
 }
 
 // The role of the login is that of a managed Postgres: it may make roles and databases, and is no superuser.

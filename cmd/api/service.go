@@ -16,6 +16,7 @@ import (
 
 	"github.com/ballast-compute/ballast/internal/access"
 	"github.com/ballast-compute/ballast/internal/httpapi"
+	"github.com/ballast-compute/ballast/internal/jobs"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/pg"
 	"github.com/ballast-compute/ballast/internal/providers"
@@ -23,8 +24,6 @@ import (
 )
 
 const (
-	expireHoldsEvery  = time.Second
-	expireHoldsAtOnce = 500
 	refreshBooksEvery = 15 * time.Second
 
 	// gcPercent lets garbage pile up to several times what lives, which is little: collecting it less often is worth a tenth of
@@ -49,9 +48,11 @@ type service struct {
 	log      *slog.Logger
 
 	reads, writes *pgxpool.Pool
+	queue         *pgxpool.Pool // The job runner's.
 	books         *ledger.Ledger
 	store         *access.Store
 	keys          *access.Authenticator
+	runner        *jobs.Runner
 	metrics       *httpapi.Metrics
 	tracing       *httpapi.Tracing
 	health        *httpapi.Health
@@ -80,14 +81,17 @@ func openService(ctx context.Context, s settings, log *slog.Logger, db login, mo
 	})
 	v.store = access.NewStore(v.reads)
 	v.keys = access.NewAuthenticator(v.reads, log) //nolint:contextcheck // As above.
+	if v.runner, err = v.newRunner(); err != nil {
+		return nil, errors.Join(err, v.close(ctx))
+	}
 	v.health = httpapi.NewHealth(log, append(more, httpapi.Check{Name: "database", Probe: v.probe})...)
 	registerQueue(v.metrics.Registry, v.books.Waiting)
-	v.metrics.Registry.MustRegister(newPoolMetrics(map[string]*pgxpool.Pool{"reads": v.reads, "writes": v.writes}))
+	v.metrics.Registry.MustRegister(newPoolMetrics(map[string]*pgxpool.Pool{"reads": v.reads, "writes": v.writes, "jobs": v.queue}))
 	v.handler = v.newHandler()
 	return v, nil
 }
 
-// openPools keeps the write path's connections apart, so that no flood of reads can take them.
+// openPools keeps the write path's connections apart, so that no flood of reads can take them, and the job queue's as well.
 func (v *service) openPools(ctx context.Context, db login) (err error) {
 	config := pg.Config{URL: db.url, Role: db.role, MaxConns: int32(v.settings.ReadConns), Tracer: v.queryTracer()} //nolint:gosec // At most 1000.
 	config.StatementTimeout = v.settings.RequestTimeout
@@ -96,6 +100,12 @@ func (v *service) openPools(ctx context.Context, db login) (err error) {
 	}
 	config.MaxConns = int32(v.settings.WriteWorkers) + 1 //nolint:gosec // At most 65; one more, for the one that replaces a broken one.
 	if v.writes, err = pg.Open(ctx, config); err != nil {
+		v.reads.Close()
+		return err
+	}
+	config.MaxConns, config.Tracer = jobs.Conns, nil // A queue that is polled would fill any collector.
+	if v.queue, err = pg.Open(ctx, config); err != nil {
+		v.writes.Close()
 		v.reads.Close()
 	}
 	return err
@@ -121,11 +131,11 @@ func (v *service) probe(ctx context.Context) error {
 }
 
 // run serves on ln, which it closes, until ctx ends; then it answers what it accepted, and closes everything. The grace
-// period is shared: four fifths for the requests under way, one for the rest.
+// period is shared: four fifths for the requests under way, and at the same time the sweeps, one for the rest.
 func (v *service) run(ctx context.Context, ln net.Listener) error {
 	working, stop := context.WithCancel(ctx)
 	defer stop()
-	jobs := startJobs(working, v.log, v.jobs()...)
+	background := v.startBackground(working)
 	rest := v.settings.ShutdownGrace / 5
 	server := httpapi.NewServer(httpapi.ServerConfig{
 		Handler: v.handler, Health: v.health, Logger: v.log,
@@ -135,26 +145,8 @@ func (v *service) run(ctx context.Context, ln net.Listener) error {
 	stop()
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), rest)
 	defer cancel()
-	jobs.Wait()
+	background.Wait()
 	return errors.Join(err, v.close(closing))
-}
-
-func (v *service) jobs() []job {
-	figures := newBooksMetrics(v.metrics.Registry)
-	return []job{
-		{"expire holds", expireHoldsEvery, v.expireHolds},
-		{"refresh figures", refreshBooksEvery, func(ctx context.Context) error { return figures.refresh(ctx, v.reads) }},
-	}
-}
-
-// expireHolds goes on until none is due.
-func (v *service) expireHolds(ctx context.Context) error {
-	for {
-		expired, err := v.books.ExpireHolds(ctx, expireHoldsAtOnce)
-		if err != nil || expired < expireHoldsAtOnce {
-			return err
-		}
-	}
 }
 
 // close ends what openService began, in the reverse order: the write path gives every command its verdict, last uses of
@@ -163,6 +155,7 @@ func (v *service) close(ctx context.Context) error {
 	err := errors.Join(v.books.Close(ctx), v.keys.Close(ctx))
 	closed := make(chan struct{})
 	go func() { // Ends with the process at the latest.
+		v.queue.Close()
 		v.writes.Close()
 		v.reads.Close()
 		close(closed)

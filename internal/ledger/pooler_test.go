@@ -1,19 +1,13 @@
 package ledger_test
 
 import (
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ballast-compute/ballast/internal/ledger"
-	"github.com/ballast-compute/ballast/internal/pg/embedded"
 	"github.com/ballast-compute/ballast/internal/pg/pgtest"
 )
 
@@ -27,12 +21,11 @@ func TestTheWritePathNeedsNoStateOfItsConnection(t *testing.T) {
 
 func TestTheWritePathBehindPgbouncer(t *testing.T) {
 	t.Parallel()
-	bouncer, err := exec.LookPath("pgbouncer")
-	if !long() || err != nil {
+	if !long() {
 		t.Skip("it needs BALLAST_LONG=1 and pgbouncer")
 	}
 	db := pgtest.New(t)
-	exercise(t, db, throughPgbouncer(t, bouncer, db.AppURL))
+	exercise(t, db, pgtest.ThroughPgbouncer(t, db.AppURL))
 }
 
 func separator(url string) string {
@@ -71,63 +64,4 @@ func exercise(t *testing.T, db *pgtest.Database, url string) {
 		t.Errorf("bob has %d", got)
 	}
 	b.mustBalance()
-}
-
-// throughPgbouncer starts one in transaction mode with two server connections, and returns the way through it.
-func throughPgbouncer(t *testing.T, program, url string) string {
-	t.Helper()
-	config, err := pgxpool.ParseConfig(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := config.ConnConfig
-	dir, err := embedded.MakeTempDir("ballast-pgbouncer-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ini := describe(`[databases]
-%[1]s = host=%[2]s port=%[3]d dbname=%[1]s user=%[4]s password=%[5]s
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = %[6]d
-auth_type = trust
-auth_file = %[7]s/users
-pool_mode = transaction
-default_pool_size = 2
-unix_socket_dir =
-`, c.Database, c.Host, c.Port, c.User, c.Password, c.Port+1, dir)
-	for name, text := range map[string]string{"pgbouncer.ini": ini, "users": describe("%q %q\n", c.User, "")} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil { //nolint:gosec // pgbouncer's user reads it
-			t.Fatal(err)
-		}
-	}
-	cmd := exec.Command(program, filepath.Join(dir, "pgbouncer.ini")) //nolint:noctx // ended below
-	if os.Geteuid() == 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		_ = os.RemoveAll(dir)
-	})
-	through := describe("postgres://%s@127.0.0.1:%d/%s?sslmode=disable&default_query_exec_mode=cache_describe", c.User, c.Port+1, c.Database)
-	awaitConnection(t, through)
-	return through
-}
-
-func awaitConnection(t *testing.T, url string) {
-	t.Helper()
-	pool, err := pgxpool.New(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	for deadline := time.Now().Add(10 * time.Second); pool.Ping(t.Context()) != nil; time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("pgbouncer does not answer")
-		}
-	}
 }

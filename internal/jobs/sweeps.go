@@ -1,0 +1,37 @@
+package jobs
+
+import (
+	"context"
+	"time"
+
+	"github.com/ballast-compute/ballast/internal/ledger"
+)
+
+// Domain is what the sweeps of Ballast are methods of.
+type Domain struct {
+	Ledger *ledger.Ledger
+}
+
+// Table returns all that Ballast does because time passes. A new sweep is a line here: in a job of its own if it depends on no other, or
+// in "advance", after what it builds on. ADR 18 has the order.
+func (d Domain) Table() Table {
+	return Table{
+		{Name: "holds", Every: 5 * time.Second, Sweeps: []Sweep{
+			{"expire_holds", d.expireHolds},
+		}},
+	}
+}
+
+// holdsAtOnce bounds how many holds are looked up at a time.
+const holdsAtOnce = 500
+
+// expireHolds goes on until none is due.
+func (d Domain) expireHolds(ctx context.Context) (done int, err error) {
+	for {
+		expired, err := d.Ledger.ExpireHolds(ctx, holdsAtOnce)
+		done += expired
+		if err != nil || expired < holdsAtOnce {
+			return done, err
+		}
+	}
+}
