@@ -24,6 +24,8 @@ import (
 // workload says which transfers are sent, and how.
 type workload struct {
 	hot bool
+	// mint sends mints against the pledges of the rig instead of transfers.
+	mint bool
 	// batch is how many transfers a request has; 1 is the single endpoint.
 	batch       int
 	connections int
@@ -31,16 +33,18 @@ type workload struct {
 
 // client is one connection that sends prepared bytes and looks only at the status: the load must not cost what it measures.
 type client struct {
-	conn   net.Conn
-	in     *bufio.Reader
-	head   []byte
-	body   []byte
-	out    []byte
-	run    string
-	sent   int
-	names  []string
-	random *mathrand.Rand
-	work   workload
+	conn  net.Conn
+	in    *bufio.Reader
+	head  []byte
+	body  []byte
+	out   []byte
+	run   string
+	sent  int
+	names []string
+	// pledges are those that mints are made against.
+	pledges []string
+	random  *mathrand.Rand
+	work    workload
 }
 
 func (r *rig) dial(ctx context.Context, w workload, names []string) (*client, error) {
@@ -51,14 +55,17 @@ func (r *rig) dial(ctx context.Context, w workload, names []string) (*client, er
 	}
 	run := make([]byte, 8)
 	_, _ = rand.Read(run) // It never fails.
-	path := "/v1/transfers"
+	path, key := "/v1/transfers", r.key
 	if w.batch > 1 {
 		path = "/v1/transfers/batch"
 	}
+	if w.mint {
+		path, key = "/v1/mints", r.operatorKey
+	}
 	return &client{
-		conn: conn, in: bufio.NewReaderSize(conn, 64<<10), run: hex.EncodeToString(run), names: names, work: w,
+		conn: conn, pledges: r.pledges, in: bufio.NewReaderSize(conn, 64<<10), run: hex.EncodeToString(run), names: names, work: w,
 		random: mathrand.New(mathrand.NewPCG(mathrand.Uint64(), 1)), //nolint:gosec // which account pays is no secret
-		head:   []byte("POST " + path + " HTTP/1.1\r\nHost: " + r.addr + "\r\nAuthorization: Bearer " + r.key + "\r\nContent-Type: application/json\r\n"),
+		head:   []byte("POST " + path + " HTTP/1.1\r\nHost: " + r.addr + "\r\nAuthorization: Bearer " + key + "\r\nContent-Type: application/json\r\n"),
 	}, nil
 }
 
@@ -90,6 +97,12 @@ func (c *client) transfer(key bool) {
 	c.body = append(c.body, `","amount":"0.000001"}`...)
 }
 
+func (c *client) mint() {
+	pledge, account := c.pledges[c.random.IntN(len(c.pledges))], c.names[c.random.IntN(len(c.names))]
+	c.body = append(append(append(append(c.body, `{"pledge_id":"`...), pledge...), `","account_id":"`...), account...)
+	c.body = append(c.body, `","amount":"0.000001"}`...)
+}
+
 // request makes the next request's bytes.
 func (c *client) request() []byte {
 	c.out = append(c.out[:0], c.head...)
@@ -97,7 +110,11 @@ func (c *client) request() []byte {
 	if c.work.batch == 1 {
 		c.out = append(append(append(append(append(c.out, "Idempotency-Key: "...), c.run...), '-'), strconv.Itoa(c.sent)...), "\r\n"...)
 		c.sent++
-		c.transfer(false)
+		if c.work.mint {
+			c.mint()
+		} else {
+			c.transfer(false)
+		}
 	} else {
 		c.body = append(c.body, `{"mode":"independent","transfers":[`...)
 		for i := range c.work.batch {

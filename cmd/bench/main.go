@@ -23,7 +23,7 @@ type options struct {
 	Accounts    int      `default:"1000" help:"How many accounts take part."`
 	Connections int      `default:"256" help:"How many connections send single transfers."`
 	Postings    int      `default:"0" help:"How many postings to write to the journal for the second half; 0 leaves it out."`
-	Only        []string `help:"Run only these measurements, and print no table: uniform, hot, batch, yardstick-uniform, yardstick-hot."`
+	Only        []string `help:"Run only these measurements, and print no table: uniform, hot, batch, mint, yardstick-uniform, yardstick-hot."`
 	OpenLoop    bool     `default:"true" negatable:"" help:"Also measure the latency at a third of the peak."`
 }
 

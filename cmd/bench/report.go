@@ -37,6 +37,9 @@ func (r *rig) measure(ctx context.Context, title string) (*report, error) {
 			return r.closedLoop(ctx, workload{batch: 1, connections: r.opts.Connections})
 		}},
 		{"batch", func() (float64, error) { return r.closedLoop(ctx, workload{batch: 1000, connections: 8}) }},
+		{"mint", func() (float64, error) {
+			return r.closedLoop(ctx, workload{mint: true, batch: 1, connections: r.opts.Connections})
+		}},
 		{"yardstick-hot", func() (float64, error) { return r.pgbench(ctx, "hot.sql") }},
 		{"hot", func() (float64, error) {
 			return r.closedLoop(ctx, workload{hot: true, batch: 1, connections: r.opts.Connections})
@@ -73,11 +76,12 @@ func (r *rig) measure(ctx context.Context, title string) (*report, error) {
 func (r *rig) report(ctx context.Context, title string, rates map[string][]float64) (*report, error) {
 	uniform, hot := median(rates["uniform"]), median(rates["hot"])
 	plain, plainHot := median(rates["yardstick-uniform"]), median(rates["yardstick-hot"])
-	batch := median(rates["batch"])
+	batch, mint := median(rates["batch"]), median(rates["mint"])
 	out := &report{title: title, rows: []row{
 		{"single transfers over HTTP", uniform, "yardstick", uniform / plain, 1.5},
 		{"the same, all into one account", hot, "yardstick, one account", hot / plainHot, 8},
 		{"batches of 1,000 over HTTP", batch, "single transfers", batch / uniform, 4},
+		{"mints over HTTP, 50 pledges", mint, "single transfers", mint / uniform, 0.5},
 		{"yardstick: plain SQL function, 64 clients", plain, "", 1, 0},
 		{"yardstick, one account", plainHot, "", 1, 0},
 	}}

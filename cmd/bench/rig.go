@@ -40,7 +40,10 @@ type rig struct {
 	key      string
 	holder   uuid.UUID
 	accounts []uuid.UUID
-	cleanup  []func()
+	// operatorKey may mint against pledges, which are their ids on the wire.
+	operatorKey string
+	pledges     []string
+	cleanup     []func()
 }
 
 func newRig(ctx context.Context, opts options) (r *rig, err error) {
@@ -50,7 +53,7 @@ func newRig(ctx context.Context, opts options) (r *rig, err error) {
 			r.close()
 		}
 	}()
-	for _, step := range []func(context.Context) error{r.startPostgres, r.buildAPI, r.createRole, r.openAccounts, r.createYardstick, r.startAPI} {
+	for _, step := range []func(context.Context) error{r.startPostgres, r.buildAPI, r.createRole, r.openAccounts, r.openPledges, r.createYardstick, r.startAPI} {
 		if err := step(ctx); err != nil {
 			return r, err
 		}

@@ -43,7 +43,7 @@ func TestTenYears(t *testing.T) {
 	if n > 50_000 {
 		return // To shrink it would take hours.
 	}
-	shrunk := shrink(steps[:taken+1], 200, func(fewer []step) bool {
+	shrunk := shrink(steps[:taken+1], 60, func(fewer []step) bool {
 		_, err := newWorld(t, dayOf(n)).run(t, fewer)
 		return err != nil
 	})
