@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -33,12 +34,26 @@ func WithJobs() Option { return func(m *Migrator) { m.jobs = true } }
 
 // JobsLatest returns the version that the job library's tables have in a complete schema.
 func JobsLatest() uint {
+	all := jobsMigrations()
+	return uint(all[len(all)-1].Version) // They count from 1.
+}
+
+// JobsSource returns all SQL that the job tables are made by. Where it differs, tables may.
+func JobsSource() string {
+	var source strings.Builder
+	for _, migration := range jobsMigrations() {
+		source.WriteString(migration.SQLUp + "\n")
+	}
+	return source.String() + jobsGrants
+}
+
+// jobsMigrations are the library's, in their order.
+func jobsMigrations() []rivermigrate.Migration {
 	migrator, err := rivermigrate.New(riverpgxv5.New(nil), &rivermigrate.Config{Schema: JobsSchema})
 	if err != nil {
 		panic(fmt.Sprintf("db: %v", err)) // Only for a line of migrations that it does not know.
 	}
-	all := migrator.AllVersions()
-	return uint(all[len(all)-1].Version) // They count from 1.
+	return migrator.AllVersions()
 }
 
 // JobsVersion returns the version of the job library's tables, 0 where there are none.

@@ -12,7 +12,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strconv"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -71,7 +70,7 @@ func templateName(o options) (string, error) {
 		}
 	}
 	if o.jobs {
-		field(sum, "jobs", strconv.FormatUint(uint64(db.JobsLatest()), 10))
+		field(sum, "jobs", db.JobsSource())
 	}
 	if o.seed != nil {
 		binary, err := binaryHash()
