@@ -1,0 +1,10 @@
+DROP TABLE index_values;
+DROP TABLE index_fixings;
+DROP TABLE quotes;
+DROP TABLE quote_batches;
+DROP TABLE quote_counter;
+DROP FUNCTION check_value_comes_with_its_fixing();
+DROP FUNCTION check_fixing_follows();
+DROP FUNCTION check_quote_comes_with_its_batch();
+DROP FUNCTION check_quote_batch_follows();
+DROP FUNCTION check_quote_counter_counts();
