@@ -4,7 +4,7 @@
 -- row, which is held until COMMIT: so whoever sees batch n sees every batch before it, now and for ever, and "all quotes
 -- up to batch n" is the same set whenever an index is computed again.
 CREATE TABLE quote_counter (
-    only    boolean PRIMARY KEY DEFAULT true CHECK (only),
+    the_one boolean PRIMARY KEY DEFAULT true CHECK (the_one),
     batches integer NOT NULL CHECK (batches >= 0)
 );
 INSERT INTO quote_counter (batches) VALUES (0);
