@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ballast-compute/ballast/internal/access"
@@ -266,6 +267,23 @@ func TestKillingPostgresLosesNothing(t *testing.T) {
 		p.awaitProgress(20)
 		server.Kill()
 	}
+	awaitPostmaster(t, db.URL)
 	p.awaitProgress(20)
 	p.settle(db.Pool)
+}
+
+// awaitPostmaster returns when a new connection is accepted. Progress alone does not show that: orphans of a postmaster that was
+// killed serve the connections that they have for a moment longer.
+func awaitPostmaster(t *testing.T, url string) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		conn, err := pgx.Connect(t.Context(), url)
+		if err == nil {
+			_ = conn.Close(t.Context())
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("Postgres has not come back: %v", err)
+		}
+	}
 }
