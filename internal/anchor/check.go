@@ -71,6 +71,5 @@ func (e published) check(factors []Factor) error {
 
 func (f Factor) equal(g Factor) bool {
 	return f.GPUClass == g.GPUClass && f.K.Equal(g.K) && f.Quality.Equal(g.Quality) &&
-		f.PriceRatio.Valid == g.PriceRatio.Valid && f.PriceRatio.Decimal.Equal(g.PriceRatio.Decimal) &&
-		f.PriceUSD.Valid == g.PriceUSD.Valid && f.PriceUSD.Decimal.Equal(g.PriceUSD.Decimal)
+		equalOrNull(f.PriceRatio, g.PriceRatio) && equalOrNull(f.PriceUSD, g.PriceUSD)
 }

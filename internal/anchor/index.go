@@ -1,9 +1,11 @@
 package anchor
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/shopspring/decimal"
 )
@@ -18,6 +20,10 @@ type prices struct {
 type observation struct {
 	source, class string
 	price         decimal.Decimal // USD per GPU and hour
+}
+
+func (o observation) compare(other observation) int {
+	return cmp.Or(strings.Compare(o.source, other.source), strings.Compare(o.class, other.class))
 }
 
 // priceIndex compares classes across sources that do not all offer the same ones, by the country-product-dummy method (R. Summers,

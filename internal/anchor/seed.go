@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -12,8 +13,8 @@ import (
 	"github.com/ballast-compute/ballast/internal/pg"
 )
 
-// Seed puts the GPU classes, the assets of their hours and the first epoch into a database that has none. What is there stays
-// as it is, so it may be run after every migration; by the owner of the schema, since the run-time role may not.
+// Seed puts the GPU classes, the assets of their hours, the first epoch, and the first quotes with the index that follows from
+// them, into a database that has none. What is there stays as it is, so it may be run after every migration; by the owner of the schema, since the run-time role may not.
 func Seed(ctx context.Context, db pg.Beginner) error {
 	return pg.InTx(ctx, db, pgx.TxOptions{}, func(tx pgx.Tx) error { return SeedTx(ctx, tx) })
 }
@@ -25,6 +26,9 @@ func SeedTx(ctx context.Context, tx pgx.Tx) error {
 	}
 	if err := seedFirstEpoch(ctx, tx); err != nil {
 		return fmt.Errorf("anchor: seed the first epoch: %w", err)
+	}
+	if err := seedFirstQuotes(ctx, tx); err != nil {
+		return fmt.Errorf("anchor: seed the first quotes: %w", err)
 	}
 	return nil
 }
@@ -68,4 +72,34 @@ func seedFirstEpoch(ctx context.Context, tx pgx.Tx) error {
 		b.Queue(insertFactorSQL, epoch, f.GPUClass, f.K, f.Quality, f.PriceRatio, f.PriceUSD)
 	}
 	return tx.SendBatch(ctx, b).Close()
+}
+
+// seedFirstQuotes enters the embedded price list as observed now, and computes the index.
+func seedFirstQuotes(ctx context.Context, tx pgx.Tx) error {
+	var quoted bool
+	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM quote_batches)`).Scan(&quoted); err != nil || quoted {
+		return err
+	}
+	if _, err := RepeatFirstQuotesTx(ctx, tx); err != nil {
+		return err
+	}
+	_, err := UpdateIndexTx(ctx, tx, DefaultIndexPolicy())
+	return err
+}
+
+// RepeatFirstQuotesTx enters the embedded price list as observed now, as a feed would do whose prices have not changed. It keeps the
+// index of a demonstration or a simulation fresh.
+func RepeatFirstQuotesTx(ctx context.Context, tx pgx.Tx) (QuoteBatch, error) {
+	quotes, err := ParseQuoteFile(quotesCSV)
+	if err != nil {
+		return QuoteBatch{}, err
+	}
+	now, err := domainNow(ctx, tx)
+	if err != nil {
+		return QuoteBatch{}, err
+	}
+	for i := range quotes {
+		quotes[i].ObservedAt = now.Format(time.RFC3339Nano)
+	}
+	return EnterQuotesTx(ctx, tx, NewQuotes{Quotes: quotes, Origin: QuotesFromSeed})
 }
