@@ -18,6 +18,22 @@ var (
 	ErrNoEpoch = errors.New("no epoch is in force")
 	// ErrNoFactor means that the epoch in force has no k for the GPU class, so that nothing can be minted against it.
 	ErrNoFactor = errors.New("the epoch in force has no factor for this GPU class")
+	// ErrEpochNotFound means that there is neither an epoch nor a draft with that id, or that none was in force at that time.
+	ErrEpochNotFound = errors.New("no such epoch")
+	// ErrEpochStatus means that the epoch has come too far, or not far enough, for what was asked.
+	ErrEpochStatus = errors.New("the epoch is in another status")
+	// ErrEpochOutdated means that another epoch was announced since the draft was made, or that the draft is too old: its prices are.
+	ErrEpochOutdated = errors.New("the draft is out of date")
+	// ErrSamePerson means that a second operator must do this: not the one who drafted or proposed it.
+	ErrSamePerson = errors.New("a second operator must approve")
+	// ErrClassSunset means that the sunset of the GPU class is announced: no more of it is pledged, or, from a time on, minted.
+	ErrClassSunset = errors.New("the sunset of this GPU class is announced")
+	// ErrSunsetNotFound means that no sunset of the class is proposed or announced, or another than the one that was named.
+	ErrSunsetNotFound = errors.New("no such sunset")
+	// ErrSunsetStatus means that a sunset of the class is proposed or announced already.
+	ErrSunsetStatus = errors.New("the sunset is in another status")
+	// ErrReferenceSunset means that the others are measured by this class, so that it must stay until they no longer are.
+	ErrReferenceSunset = errors.New("the reference class cannot be sunset")
 )
 
 // Class is a GPU class with its published figures, as its quality is computed from them.
@@ -39,31 +55,38 @@ type Factor struct {
 	// PriceRatio is what an hour costs next to one of the reference class, and PriceUSD the index of its price in USD. Both are
 	// null where no price is known.
 	PriceRatio, PriceUSD decimal.NullDecimal
+	// Bound is what made K as it is; empty in the first epoch, whose method does not say.
+	Bound Bound
 }
 
-// Epoch is a published table of factors. It never changes.
+// Epoch is a table of factors, from its draft on. What is in it never changes; only Status does, and who did what when.
 type Epoch struct {
-	ID     uuid.UUID
+	ID uuid.UUID
+	// Number is 1, 2, 3, … once it is published, and before that 0.
 	Number int
-	// EffectiveAt is from when it is in force: until the next one's.
+	Status EpochStatus
+	// EffectiveAt is from when it is in force: until the next one's. It is zero for a draft that leaves it to the announcement.
 	EffectiveAt    time.Time
 	ReferenceClass string
+	// Link is how many SCH an hour of the reference class is.
+	Link decimal.Decimal
 	// Method is how it was computed, in words.
 	Method string
-	// InputsSHA256 is the hash of the canonical bytes of what it was computed from.
+	// InputsSHA256 is the hash of Inputs, the canonical bytes of what it was computed from. A list leaves Inputs out.
 	InputsSHA256 [32]byte
-	// Factors are in the order of their classes' names.
+	Inputs       []byte
+	// Factors are in the order of their classes' names. A list leaves them out.
 	Factors []Factor
+	// Follows is the epoch that it was drafted to succeed. It and the signatures are zero for the first epoch, which nobody drafted.
+	Follows uuid.UUID
+	// The principals who did it, and when, as far as it has come.
+	Drafted, Approved, Announced, Withdrawn Signature
 }
 
-// InForce returns the epoch that is in force now, or ErrNoEpoch.
-func InForce(ctx context.Context, db ledger.Querier) (Epoch, error) {
-	e, err := selectInForce(ctx, db)
-	if err != nil {
-		return Epoch{}, err
-	}
-	e.Factors, err = selectFactors(ctx, db, e.ID)
-	return e, err
+// Signature is who did something, and when. It is zero for what nobody did.
+type Signature struct {
+	By uuid.UUID
+	At time.Time
 }
 
 // Classes returns every GPU class, by name.

@@ -90,10 +90,10 @@ func TestSeedTwiceAndAtOnceIsSeedOnce(t *testing.T) {
 	}
 }
 
-// publish adds an epoch with the factors k by class, as a later workflow will.
-func publish(ctx context.Context, pool *pgxpool.Pool, number int, effectiveAt string, factors map[string]string) (uuid.UUID, error) {
+// publish adds an epoch with the factors k by class, without a draft.
+func publish(ctx context.Context, pool *pgxpool.Pool, number int, effectiveAt string, factors map[string]string) error {
 	epoch := id.New()
-	err := pg.InTx(ctx, pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
+	return pg.InTx(ctx, pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `INSERT INTO epochs (id, number, effective_at, reference_class, method, inputs, inputs_sha256)
 			VALUES ($1, $2, now() + $3::interval, 'H100-SXM-80GB', 'by hand', '', sha256(''))`, epoch, number, effectiveAt); err != nil {
 			return err
@@ -105,7 +105,6 @@ func publish(ctx context.Context, pool *pgxpool.Pool, number int, effectiveAt st
 		}
 		return nil
 	})
-	return epoch, err
 }
 
 func readRate(t *testing.T, pool *pgxpool.Pool, class string, at time.Time) (anchor.Rate, error) {
@@ -124,22 +123,67 @@ func readRate(t *testing.T, pool *pgxpool.Pool, class string, at time.Time) (anc
 func TestEpochsComeIntoForceAtTheirTime(t *testing.T) {
 	t.Parallel()
 	d := seeded(t)
+	clock := pgtest.NewClock(t, d, time.Now())
 	first, err := anchor.InForce(t.Context(), d.App)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := publish(t.Context(), d.Pool, 2, "0 s", map[string]string{"H100-SXM-80GB": "1", "GH200": "0.6"})
+	if _, err := anchor.Next(t.Context(), d.App); !errors.Is(err, anchor.ErrEpochNotFound) {
+		t.Errorf("nothing is announced, but %v", err)
+	}
+	start := clock.Now()
+	second := pgtest.PublishEpoch(t, d, time.Second, "H100-SXM-80GB", map[string]string{"H100-SXM-80GB": "1", "GH200": "0.6"})
+	third := pgtest.PublishEpoch(t, d, time.Hour, "H100-SXM-80GB", map[string]string{"H100-SXM-80GB": "0.9"})
+	for _, tc := range []struct {
+		at          time.Duration
+		inForce     uuid.UUID
+		next        uuid.UUID
+		statusOf2nd anchor.EpochStatus
+	}{
+		{time.Second - time.Microsecond, first.ID, second, anchor.EpochAnnounced},
+		{time.Second, second, third, anchor.EpochEffective},
+		{time.Hour - time.Microsecond, second, third, anchor.EpochEffective},
+		{time.Hour, third, uuid.Nil, anchor.EpochSuperseded},
+	} {
+		clock.Set(start.Add(tc.at))
+		now, err := anchor.InForce(t.Context(), d.App)
+		if err != nil || now.ID != tc.inForce || now.Status != anchor.EpochEffective {
+			t.Errorf("after %s: epoch %d, %s, %v", tc.at, now.Number, now.Status, err)
+		}
+		inForce, after := anchor.At(start.Add(tc.at))
+		then, err := inForce(t.Context(), d.App)
+		if diff := cmp.Diff(now, then); diff != "" || err != nil {
+			t.Errorf("in force at %s: %v %s", tc.at, err, diff)
+		}
+		if next, err := anchor.Next(t.Context(), d.App); next.ID != tc.next || (err != nil) != (tc.next == uuid.Nil) {
+			t.Errorf("after %s: next is %d, %v", tc.at, next.Number, err)
+		}
+		if next, err := after(t.Context(), d.App); next.ID != tc.next || (err != nil) != (tc.next == uuid.Nil) {
+			t.Errorf("next at %s is %d, %v", tc.at, next.Number, err)
+		}
+		if e, err := anchor.EpochByID(t.Context(), d.App, second); err != nil || e.Status != tc.statusOf2nd || len(e.Factors) != 2 {
+			t.Errorf("after %s: the second is %s, %v", tc.at, e.Status, err)
+		}
+	}
+	before, _ := anchor.At(first.EffectiveAt.Add(-time.Microsecond))
+	if _, err := before(t.Context(), d.App); !errors.Is(err, anchor.ErrEpochNotFound) {
+		t.Errorf("before the first: %v", err)
+	}
+}
+
+func TestRatesOfNowAndOfWhatIsAnnounced(t *testing.T) {
+	t.Parallel()
+	d := seeded(t)
+	clock := pgtest.NewClock(t, d, time.Now())
+	first, err := anchor.InForce(t.Context(), d.App)
 	if err != nil {
 		t.Fatal(err)
 	}
-	third, err := publish(t.Context(), d.Pool, 3, "1 hour", map[string]string{"H100-SXM-80GB": "0.9"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if e, err := anchor.InForce(t.Context(), d.App); err != nil || e.ID != second || len(e.Factors) != 2 {
-		t.Errorf("in force: epoch %d, %v", e.Number, err)
-	}
-	now := time.Now()
+	second := pgtest.PublishEpoch(t, d, time.Second, "H100-SXM-80GB", map[string]string{"H100-SXM-80GB": "1", "GH200": "0.6"})
+	third := pgtest.PublishEpoch(t, d, time.Hour, "H100-SXM-80GB", map[string]string{"H100-SXM-80GB": "0.9"})
+	clock.Advance(time.Minute)
+	now := clock.Now()
+	all := anchor.ReadRatesNow(t, d.App)
 	for _, tc := range []struct {
 		class string
 		at    time.Time
@@ -154,9 +198,13 @@ func TestEpochsComeIntoForceAtTheirTime(t *testing.T) {
 		{"B200-SXM-180GB", now, uuid.Nil, "0", anchor.ErrNoFactor}, // In the first epoch it had one.
 		{"H100-SXM-80GB", first.EffectiveAt, uuid.Nil, "0", anchor.ErrNoEpoch},
 	} {
-		rate, err := readRate(t, d.App, tc.class, tc.at)
-		if rate.Epoch != tc.epoch || !rate.K.Equal(decimal.RequireFromString(tc.k)) || !errors.Is(err, tc.err) {
-			t.Errorf("%s at %s: %s of %s, %v", tc.class, tc.at, rate.K, rate.Epoch, err)
+		one, err := readRate(t, d.App, tc.class, tc.at)
+		ofAll, errOfAll := all.At(tc.class, tc.at)
+		if one.Epoch != tc.epoch || !one.K.Equal(decimal.RequireFromString(tc.k)) || !errors.Is(err, tc.err) {
+			t.Errorf("%s at %s: %s of %s, %v", tc.class, tc.at, one.K, one.Epoch, err)
+		}
+		if ofAll.Epoch != one.Epoch || !ofAll.K.Equal(one.K) || !errors.Is(errOfAll, tc.err) {
+			t.Errorf("%s at %s, of all: %s of %s, %v", tc.class, tc.at, ofAll.K, ofAll.Epoch, errOfAll)
 		}
 	}
 }
@@ -206,6 +254,12 @@ func TestPublishedEpochsStay(t *testing.T) {
 func TestEpochsFollowEachOther(t *testing.T) {
 	t.Parallel()
 	d := seeded(t)
+	// What an epoch without a draft is refused by is tested elsewhere.
+	for _, trigger := range []string{"epochs_are_as_approved", "epochs_are_whole"} {
+		if _, err := d.Pool.Exec(t.Context(), `ALTER TABLE epochs DISABLE TRIGGER `+trigger); err != nil {
+			t.Fatal(err)
+		}
+	}
 	h100 := map[string]string{"H100-SXM-80GB": "1"}
 	for _, tc := range []struct {
 		what        string
@@ -222,13 +276,13 @@ func TestEpochsFollowEachOther(t *testing.T) {
 		{"without its reference", 2, "1 hour", map[string]string{"GH200": "1"}, "23503", "epochs_have_their_reference"},
 		{"worth nothing", 2, "1 hour", map[string]string{"H100-SXM-80GB": "0"}, "23514", "epoch_factors_k_is_positive"},
 	} {
-		_, err := publish(t.Context(), d.Pool, tc.number, tc.effectiveAt, tc.factors)
+		err := publish(t.Context(), d.Pool, tc.number, tc.effectiveAt, tc.factors)
 		refused(t, tc.what, err, tc.code, tc.guard)
 	}
-	if _, err := publish(t.Context(), d.Pool, 2, "1 hour", h100); err != nil {
+	if err := publish(t.Context(), d.Pool, 2, "1 hour", h100); err != nil {
 		t.Errorf("the next one: %v", err)
 	}
-	_, err := publish(t.Context(), d.Pool, 3, "1 minute", h100)
+	err := publish(t.Context(), d.Pool, 3, "1 minute", h100)
 	refused(t, "earlier than one announced", err, "BL004", "epochs_follow_each_other")
 	_, err = d.Pool.Exec(t.Context(), `INSERT INTO epochs (id, number, effective_at, reference_class, method, inputs, inputs_sha256)
 		VALUES (gen_random_uuid(), 3, now() + interval '2 hours', 'H100-SXM-80GB', 'm', 'a', sha256('b'))`)
@@ -241,17 +295,30 @@ func TestEpochsFollowEachOther(t *testing.T) {
 func TestAppOnlyReads(t *testing.T) {
 	t.Parallel()
 	d := seeded(t)
-	for _, table := range []string{"gpu_classes", "epochs", "epoch_factors"} {
-		for _, sql := range []string{"INSERT INTO %s DEFAULT VALUES", "DELETE FROM %s", "TRUNCATE %s"} {
-			_, err := d.App.Exec(t.Context(), strings.Replace(sql, "%s", table, 1))
-			refused(t, sql+" "+table, err, "42501", "")
-		}
+	for _, sql := range []string{
+		"INSERT INTO gpu_classes DEFAULT VALUES", "UPDATE epoch_factors SET k = 2", "UPDATE epochs SET number = 2",
+		"UPDATE epoch_drafts SET inputs = ''", "UPDATE epoch_drafts SET drafted_by = approved_by", "UPDATE class_sunsets SET sunset_at = now()",
+		"DELETE FROM gpu_classes", "DELETE FROM epochs", "DELETE FROM epoch_factors", "DELETE FROM epoch_drafts", "DELETE FROM class_sunsets",
+		"TRUNCATE gpu_classes CASCADE", "TRUNCATE epochs CASCADE", "TRUNCATE epoch_factors", "TRUNCATE epoch_drafts", "TRUNCATE class_sunsets",
+	} {
+		_, err := d.App.Exec(t.Context(), sql)
+		refused(t, sql, err, "42501", "")
 	}
-	_, err := d.App.Exec(t.Context(), `UPDATE epoch_factors SET k = 2`)
-	refused(t, "UPDATE", err, "42501", "")
 	if err := anchor.Seed(t.Context(), d.App); err == nil {
 		t.Error("the run-time role seeded")
 	}
+	empty := pgtest.New(t)
+	if _, err := empty.Pool.Exec(t.Context(), `INSERT INTO assets VALUES ('GPUH:X', 6)`); err != nil {
+		t.Fatal(err)
+	}
+	_, err := empty.Pool.Exec(t.Context(), `INSERT INTO gpu_classes (gpu_class, vendor, memory_gb, memory_bandwidth_tb_s, bf16_dense_tflops, interconnect, source)
+		VALUES ('X', 'v', 1, 1, 1, '', 's')`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = empty.App.Exec(t.Context(), `INSERT INTO epochs (id, number, effective_at, reference_class, method, inputs, inputs_sha256)
+		VALUES (gen_random_uuid(), 1, now(), 'X', 'm', '', sha256(''))`)
+	refused(t, "a first epoch by the run-time role", err, "BL008", "epochs_are_as_approved")
 }
 
 func TestClassesNeedTheirAsset(t *testing.T) {
@@ -266,7 +333,7 @@ func TestChecksComputeEpochsAgain(t *testing.T) {
 	t.Parallel()
 	d := seeded(t)
 	checks, err := anchor.Checks(t.Context(), d.App)
-	if err != nil || len(checks) != 1 || !checks[0].OK {
+	if err != nil || len(checks) != 3 || !checks[0].OK || !checks[1].OK || !checks[2].OK {
 		t.Fatalf("%+v, %v", checks, err)
 	}
 	for what, sql := range map[string]string{
@@ -283,9 +350,7 @@ func TestChecksComputeEpochsAgain(t *testing.T) {
 			t.Errorf("%s changed: %+v, %v", what, checks, err)
 		}
 	}
-	if _, err := publish(t.Context(), d.Pool, 2, "1 hour", map[string]string{"H100-SXM-80GB": "1"}); err != nil {
-		t.Fatal(err)
-	}
+	pgtest.PublishEpoch(t, d, time.Hour, "H100-SXM-80GB", map[string]string{"H100-SXM-80GB": "1"})
 	if checks, err := anchor.Checks(t.Context(), d.App); err != nil || checks[0].OK || !strings.Contains(checks[0].Detail, "epoch 2") {
 		t.Errorf("an unknown method: %+v, %v", checks, err)
 	}

@@ -2,10 +2,9 @@ package anchor
 
 import (
 	"context"
-	"crypto/sha256"
-	"errors"
+	"encoding/hex"
 	"fmt"
-	"slices"
+	"strconv"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -13,63 +12,95 @@ import (
 	"github.com/ballast-compute/ballast/internal/ledger"
 )
 
-// published is an epoch as it was published, with its inputs.
-type published struct {
-	ID     uuid.UUID
-	Number int
-	Method string
-	Inputs []byte
-	Hash   []byte
-}
-
-// Checks computes every epoch again from the inputs that it was published with.
+// Checks computes every published epoch again from the inputs that it was published with, and looks whether what these say of the
+// epoch before and of the index is so.
 func Checks(ctx context.Context, db ledger.Querier) ([]ledger.Check, error) {
-	rows, err := db.Query(ctx, `SELECT id, number, method, inputs, inputs_sha256 FROM epochs ORDER BY number`)
+	epochs, err := selectPublished(ctx, db)
 	if err != nil {
-		return nil, fmt.Errorf("anchor: check epochs: %w", err)
+		return nil, err
 	}
-	epochs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[published])
-	if err != nil {
-		return nil, fmt.Errorf("anchor: check epochs: %w", err)
-	}
-	check := ledger.Check{Name: "epochs_follow_from_their_inputs", OK: true, Detail: fmt.Sprintf("%d epochs computed again", len(epochs))}
-	for _, e := range epochs {
-		factors, err := selectFactors(ctx, db, e.ID)
-		if err != nil {
-			return nil, err
+	follow := ledger.Check{Name: "epochs_follow_from_their_inputs", OK: true, Detail: fmt.Sprintf("%d epochs computed again", len(epochs))}
+	succeed := ledger.Check{Name: "epochs_succeed_each_other", OK: true, Detail: "each was computed from the one before it, as that was published"}
+	for i := range epochs {
+		if err := epochs[i].verify(); err != nil {
+			follow.OK, follow.Detail = false, fmt.Sprintf("epoch %d: %v", epochs[i].Number, err)
+			break
 		}
-		if err := e.check(factors); err != nil {
-			check.OK, check.Detail = false, fmt.Sprintf("epoch %d: %v", e.Number, err)
+		if i > 0 && !epochs[i].succeeds(&epochs[i-1]) {
+			succeed.OK, succeed.Detail = false, fmt.Sprintf("epoch %d: it was computed from another epoch before it", epochs[i].Number)
 			break
 		}
 	}
-	return []ledger.Check{check}, nil
+	rest, err := checkIndex(ctx, db, epochs)
+	return []ledger.Check{follow, succeed, rest}, err
 }
 
-var errOtherFactors = errors.New("its factors are not those of its inputs")
+// selectPublished returns every epoch whole.
+func selectPublished(ctx context.Context, db ledger.Querier) ([]Epoch, error) {
+	rows, err := db.Query(ctx, publishedSQL+` ORDER BY e.number`)
+	if err != nil {
+		return nil, fmt.Errorf("anchor: check epochs: %w", err)
+	}
+	epochs, err := pgx.CollectRows(rows, scanEpoch)
+	if err != nil {
+		return nil, err
+	}
+	at := make(map[uuid.UUID]*Epoch, len(epochs))
+	for i := range epochs {
+		at[epochs[i].ID] = &epochs[i]
+	}
+	if rows, err = db.Query(ctx, `SELECT id, inputs FROM epochs`); err != nil {
+		return nil, fmt.Errorf("anchor: check epochs: %w", err)
+	}
+	var epoch uuid.UUID
+	var inputs []byte
+	if _, err := pgx.ForEachRow(rows, []any{&epoch, &inputs}, func() error {
+		at[epoch].Inputs = inputs
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("anchor: check epochs: %w", err)
+	}
+	return epochs, selectAllFactors(ctx, db, at)
+}
 
-func (e published) check(factors []Factor) error {
-	if hash := sha256.Sum256(e.Inputs); !slices.Equal(hash[:], e.Hash) {
-		return errors.New("its inputs have another hash")
-	}
-	if e.Method != Method {
-		return errors.New("its method is not known to this program")
-	}
-	in, err := ParseInputs(e.Inputs)
+func selectAllFactors(ctx context.Context, db ledger.Querier, epochs map[uuid.UUID]*Epoch) error {
+	rows, err := db.Query(ctx, `SELECT epoch_id, gpu_class, k, quality, price_ratio, price_usd, COALESCE(bound_by, '') FROM epoch_factors
+		ORDER BY epoch_id, gpu_class COLLATE "C"`)
 	if err != nil {
-		return err
+		return fmt.Errorf("anchor: check factors: %w", err)
 	}
-	want, err := Compute(in)
+	var epoch uuid.UUID
+	var f Factor
+	_, err = pgx.ForEachRow(rows, []any{&epoch, &f.GPUClass, &f.K, &f.Quality, &f.PriceRatio, &f.PriceUSD, &f.Bound}, func() error {
+		epochs[epoch].Factors = append(epochs[epoch].Factors, f)
+		return nil
+	})
 	if err != nil {
-		return err
-	}
-	if !slices.EqualFunc(want, factors, Factor.equal) {
-		return errOtherFactors
+		return fmt.Errorf("anchor: check factors: %w", err)
 	}
 	return nil
 }
 
+// succeeds tells whether an epoch that follows from its inputs was computed from the one before it.
+func (e *Epoch) succeeds(before *Epoch) bool {
+	c, err := computeBy(e.Method, e.Inputs)
+	if err != nil || c.previous == nil {
+		return false
+	}
+	p := c.previous
+	if p.Number != strconv.Itoa(before.Number) || p.ReferenceClass != before.ReferenceClass || p.Link != before.Link.String() ||
+		p.InputsSHA256 != hex.EncodeToString(before.InputsSHA256[:]) || len(p.Factors) != len(before.Factors) {
+		return false
+	}
+	for i, f := range before.Factors {
+		if p.Factors[i] != (PreviousInput{GPUClass: f.GPUClass, K: f.K.String()}) {
+			return false
+		}
+	}
+	return true
+}
+
 func (f Factor) equal(g Factor) bool {
-	return f.GPUClass == g.GPUClass && f.K.Equal(g.K) && f.Quality.Equal(g.Quality) &&
+	return f.GPUClass == g.GPUClass && f.K.Equal(g.K) && f.Quality.Equal(g.Quality) && f.Bound == g.Bound &&
 		equalOrNull(f.PriceRatio, g.PriceRatio) && equalOrNull(f.PriceUSD, g.PriceUSD)
 }

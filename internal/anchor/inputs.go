@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // ErrInputs means that inputs are not canonical, or nothing can be computed from them.
@@ -64,15 +63,7 @@ func (q Quote) compare(other Quote) int {
 func (in Inputs) Canonical() ([]byte, error) {
 	in.Classes = slices.SortedFunc(slices.Values(in.Classes), func(a, b ClassInput) int { return strings.Compare(a.GPUClass, b.GPUClass) })
 	in.Quotes = slices.SortedFunc(slices.Values(in.Quotes), Quote.compare)
-	b, err := json.Marshal(in)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInputs, err)
-	}
-	v := jsontext.Value(b)
-	if err := v.Canonicalize(); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInputs, err)
-	}
-	return v, nil
+	return canonicalJSON(in)
 }
 
 // ParseInputs reads what Canonical wrote. Any other bytes, even of the same meaning, are ErrInputs, since they have another hash.

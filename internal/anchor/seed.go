@@ -68,9 +68,7 @@ func seedFirstEpoch(ctx context.Context, tx pgx.Tx) error {
 	epoch := id.New()
 	b := &pgx.Batch{}
 	b.Queue(insertFirstEpochSQL, epoch, in.ReferenceClass, Method, canonical, hash[:])
-	for _, f := range factors {
-		b.Queue(insertFactorSQL, epoch, f.GPUClass, f.K, f.Quality, f.PriceRatio, f.PriceUSD)
-	}
+	queueFactors(b, epoch, factors)
 	return tx.SendBatch(ctx, b).Close()
 }
 

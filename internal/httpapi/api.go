@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ballast-compute/ballast/internal/access"
+	"github.com/ballast-compute/ballast/internal/anchor"
 	"github.com/ballast-compute/ballast/internal/httpapi/wire"
 	"github.com/ballast-compute/ballast/internal/idempotency"
 	"github.com/ballast-compute/ballast/internal/ledger"
@@ -30,7 +31,7 @@ const (
 	supplySlots = 2
 )
 
-// API is the domain that the routes answer for. All fields but RequestTimeout must be set.
+// API is the domain that the routes answer for. All fields but EpochPolicy and RequestTimeout must be set.
 type API struct {
 	Ledger  *ledger.Ledger
 	Auditor *ledger.Auditor
@@ -42,6 +43,8 @@ type API struct {
 	Redemptions *redeem.Redemptions
 	// Pool is where reads of the anchor, creations outside of the journal, and snapshots of everything take their connections.
 	Pool *pgxpool.Pool
+	// EpochPolicy is how far and how fast the anchor may move. By default it is [anchor.DefaultEpochPolicy].
+	EpochPolicy anchor.EpochPolicy
 	// RequestTimeout bounds the work for one request. By default it is ten seconds.
 	RequestTimeout time.Duration
 
@@ -53,6 +56,9 @@ type API struct {
 func New(api API, transport Transport) http.Handler {
 	if api.RequestTimeout == 0 {
 		api.RequestTimeout = defaultRequestTimeout
+	}
+	if api.EpochPolicy == (anchor.EpochPolicy{}) {
+		api.EpochPolicy = anchor.DefaultEpochPolicy()
 	}
 	api.logger = withRequestContext(transport.Logger)
 	api.supply = make(chan struct{}, supplySlots)
@@ -77,7 +83,12 @@ func (a *API) withDeadline(next handlerFunc) handlerFunc {
 // decodeEmpty reads the body of a call that needs none: {} or nothing at all.
 func decodeEmpty(r *http.Request) error {
 	var nothing wire.EmptyRequest
-	err := decode(r, &nothing)
+	return decodeOptional(r, &nothing)
+}
+
+// decodeOptional reads a body that may be left out, as if it were {}.
+func decodeOptional[T any](r *http.Request, req *T) error {
+	err := decode(r, req)
 	if e, ok := errors.AsType[*strictjson.Error](err); ok && e.Code == strictjson.Empty {
 		return nil
 	}

@@ -227,6 +227,17 @@ func TestLimitsOfTexts(t *testing.T) {
 			object{"account_id": "{alice_account}", "amount": "1", "provider_id": "{provider}", "gpu_class": "H100-SXM-80GB", "recipient": object{"provider_account": ""}},
 			[]string{"recipient.provider_account:required"},
 		},
+		{"operator", "/v1/anchor/epochs", object{"reference_class": "h100", "effective_at": "0000-01-01T00:00:00Z"}, []string{"effective_at:invalid_value", "reference_class:invalid_value"}},
+		{"operator", "/v1/anchor/epochs", object{"reference_class": "NO-SUCH-GPU"}, []string{"reference_class:unknown"}},
+		{"operator", "/v1/anchor/epochs", object{"effective_at": "2020-01-01T00:00:00Z"}, []string{"effective_at:too_soon"}},
+		{"operator", "/v1/anchor/epochs/{epoch_approved}/announce", object{"effective_at": "2020-01-01T00:00:00Z"}, []string{"effective_at:too_soon"}},
+		{
+			"operator", "/v1/gpu-classes/L40S-48GB/sunset",
+			object{"no_mints_from": "2020-01-01T00:00:00Z", "sunset_at": "2032-01-01T00:00:00Z", "reason": "x"},
+			[]string{"no_mints_from:too_soon"},
+		},
+		{"operator", "/v1/gpu-classes/L40S-48GB/sunset", object{"reason": "a\tb"}, []string{"no_mints_from:required", "sunset_at:required", "reason:control_character"}},
+		{"operator", "/v1/gpu-classes/L4-24GB/sunset/approve", object{"sunset_id": "{epoch_draft}"}, []string{"sunset_id:invalid_value"}},
 		{"alice", "/v1/transfers/batch", object{"mode": "all", "transfers": []any{}}, []string{"transfers:invalid_value", "mode:invalid_value"}},
 		{"alice", "/v1/transfers/batch", object{"mode": "atomic", "transfers": []any{
 			object{"idempotency_key": "a", "from_account": "{alice_account}", "to_account": "{bob_account}", "amount": "1"},
@@ -258,6 +269,7 @@ func TestMalformedParameters(t *testing.T) {
 		"/v1/accounts/{alice_account}?at=yesterday", "/v1/accounts/{alice_account}?at=2999-01-01T00:00:00Z", "/v1/accounts/{alice_account}?at_seq=-1",
 		"/v1/accounts/{alice_account}?at_seq=1&at=2026-11-01T00:00:00Z", "/v1/accounts/{alice_account}?at_seq=9223372036854775808",
 		"/v1/transactions?reference=%00", "/v1/transactions?kind=gift", "/v1/holds?status=x", "/v1/pledges?gpu_class=h", "/v1/redemptions?status=x",
+		"/v1/anchor?at=yesterday", "/v1/anchor?when=now", "/v1/anchor/epochs?status=gone",
 		"/v1/reports/trial-balance?format=xlsx", "/v1/reports/trial-balance?at=2999-01-01T00:00:00Z", "/v1/reports/trial-balance?at=0000-01-01T00:00:00Z",
 	} {
 		s.get("operator", query).want(400, "invalid_request")

@@ -98,6 +98,15 @@ func (q *query) id(prefix id.Prefix, name string) uuid.UUID {
 
 // moment returns a time that has passed, or nil if the parameter is not there.
 func (q *query) moment(name string) *time.Time {
+	t := q.instant(name)
+	if t != nil && t.After(time.Now()) {
+		q.add(name, "in_the_future", "The moment is yet to come.")
+	}
+	return t
+}
+
+// instant returns a time, passed or to come, or nil if the parameter is not there.
+func (q *query) instant(name string) *time.Time {
 	text := q.text(name)
 	if text == "" {
 		return nil
@@ -107,9 +116,7 @@ func (q *query) moment(name string) *time.Time {
 		q.invalidValue(name)
 		return nil
 	}
-	if t = q.time(name, t); t.After(time.Now()) {
-		q.add(name, "in_the_future", "The moment is yet to come.")
-	}
+	t = q.time(name, t)
 	return &t
 }
 

@@ -31,6 +31,7 @@ type kind struct {
 var (
 	invalidRequest         = kind{http.StatusBadRequest, wire.ErrorCodeInvalidRequest, "The request is malformed."}
 	unauthenticated        = kind{http.StatusUnauthorized, wire.ErrorCodeUnauthenticated, "Send a valid API key as Authorization: Bearer <key>."}
+	fourEyes               = kind{http.StatusForbidden, wire.ErrorCodeFourEyes, "A second operator must do this, not the one who made it."}
 	missing                = kind{http.StatusNotFound, wire.ErrorCodeNotFound, "There is no such thing, or none that this key may see."}
 	conflict               = kind{http.StatusConflict, wire.ErrorCodeConflict, "The thing is in a state in which this cannot be done."}
 	inProgress             = kind{http.StatusConflict, wire.ErrorCodeIdempotencyInProgress, "A request with this idempotency key is still running. Send it again in a moment."}
@@ -46,6 +47,7 @@ var (
 	sameAccount            = kind{http.StatusUnprocessableEntity, wire.ErrorCodeSameAccount, "The amount would go to the account that it comes from."}
 	amountOutOfRange       = kind{http.StatusUnprocessableEntity, wire.ErrorCodeAmountOutOfRange, "The amount, or a balance after it, is out of range."}
 	pledgeNotActive        = kind{http.StatusUnprocessableEntity, wire.ErrorCodePledgeNotActive, "The pledge is not active."}
+	classSunset            = kind{http.StatusUnprocessableEntity, wire.ErrorCodeClassSunset, "The sunset of this GPU class is announced."}
 	noCapacity             = kind{http.StatusUnprocessableEntity, wire.ErrorCodeNoCapacity, "The provider has too few hours of this class that back tokens."}
 	keyReused              = kind{http.StatusUnprocessableEntity, wire.ErrorCodeIdempotencyKeyReused, "The idempotency key was used for another request."}
 	internal               = kind{http.StatusInternalServerError, wire.ErrorCodeInternal, "The server failed. Quote the request id when asking for help."}
@@ -126,6 +128,16 @@ var errorTable = []struct {
 	{anchor.ErrNoEpoch, unavailable.saying("No epoch is in force, so nothing can be valued.")},
 	{anchor.ErrNoFactor, pledgeNotActive.saying("The epoch in force does not value this GPU class.")},
 	{anchor.ErrInputs, internal},
+	{anchor.ErrReferenceUnpriced, conflict.saying("The index has no price for the reference class that an epoch could rest on.")},
+	{anchor.ErrEpochNotFound, missing},
+	{anchor.ErrEpochStatus, conflict.saying("The epoch has come too far, or not far enough, for this.")},
+	{anchor.ErrEpochOutdated, conflict.saying("The draft is out of date: another epoch was announced since, or it is too old. Draft it again.")},
+	{anchor.ErrSamePerson, fourEyes},
+	{anchor.ErrClassSunset, classSunset},
+	{anchor.ErrNoClass, missing.saying("There is no such GPU class.")},
+	{anchor.ErrSunsetNotFound, missing},
+	{anchor.ErrSunsetStatus, conflict.saying("A sunset of this class is proposed or announced, or this one is withdrawn.")},
+	{anchor.ErrReferenceSunset, conflict.saying("The others are measured by this class. Move the reference to another first.")},
 
 	{id.ErrMalformed, missing},
 
@@ -174,6 +186,9 @@ func fieldsOf(err error) ([]problem.FieldError, bool) {
 		return []problem.FieldError{{Field: e.Field, Code: e.Code, Detail: e.Detail}}, true
 	}
 	if e, ok := errors.AsType[*providers.InvalidError](err); ok {
+		return []problem.FieldError{{Field: e.Field, Code: e.Code, Detail: e.Detail}}, true
+	}
+	if e, ok := errors.AsType[*anchor.InvalidError](err); ok {
 		return []problem.FieldError{{Field: e.Field, Code: e.Code, Detail: e.Detail}}, true
 	}
 	if e, ok := errors.AsType[*redeem.InvalidError](err); ok {

@@ -85,6 +85,12 @@ func (b *builder) tell() {
 	b.post("operator", "/v1/providers", `{"name":"Southwind Cloud"}`, "southwind", "id")
 	b.post("operator", "/v1/api-keys", `{"role":"provider","provider_id":"{southwind}","name":"Southwind's"}`, "key.southwind", "key")
 	b.post("southwind", "/v1/pledges", pledgeBody, "southwind_pledge", "id")
+	b.post("operator", "/v1/api-keys", `{"role":"operator","name":"A second operator"}`, "key.second", "key", "second_operator", "principal_id")
+	b.post("second", "/v1/anchor/epochs", `{}`, "epoch_draft", "id")
+	b.post("second", "/v1/anchor/epochs", `{}`, "epoch_approved", "id")
+	b.post("operator", "/v1/anchor/epochs/{epoch_approved}/approve", `{}`)
+	b.post("second", "/v1/gpu-classes/L4-24GB/sunset",
+		`{"no_mints_from":"2032-01-01T00:00:00Z","sunset_at":"2032-07-01T00:00:00Z","reason":"Its index has been thin for a year"}`, "sunset", "id")
 	b.post("operator", "/v1/pledges/{southwind_pledge}/verify", `{}`)
 }
 

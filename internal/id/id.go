@@ -24,6 +24,7 @@ const (
 	Hold       Prefix = "hold"
 	Redemption Prefix = "rdmp"
 	Epoch      Prefix = "epoch"
+	Sunset     Prefix = "snst"
 	Request    Prefix = "req"
 	Principal  Prefix = "prin"
 )

@@ -86,6 +86,11 @@ func CollateralTx(ctx context.Context, tx ledger.Querier) (Collateral, error) {
 	if err != nil && !errors.Is(err, anchor.ErrNoEpoch) {
 		return Collateral{}, err
 	}
+	return CollateralUnderTx(ctx, tx, epoch)
+}
+
+// CollateralUnderTx is CollateralTx under the factors of another epoch: one that is only drafted, for instance.
+func CollateralUnderTx(ctx context.Context, tx ledger.Querier, epoch anchor.Epoch) (Collateral, error) {
 	positions, err := collect[position](ctx, tx, positionsSQL)
 	if err != nil {
 		return Collateral{}, err

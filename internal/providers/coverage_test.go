@@ -2,6 +2,7 @@ package providers_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/shopspring/decimal"
@@ -9,6 +10,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/anchor"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
+	"github.com/ballast-compute/ballast/internal/pg/pgtest"
 	"github.com/ballast-compute/ballast/internal/providers"
 )
 
@@ -81,7 +83,9 @@ func TestCoverageFollowsTheEpoch(t *testing.T) {
 	if _, err := w.mint(p.ID, 3*hour); err != nil {
 		t.Fatal(err)
 	}
-	epoch := w.publish(2, "0 s", map[string]string{h100: "0.5"})
+	clock := pgtest.NewClock(t, w.Database, time.Now())
+	epoch := pgtest.PublishEpoch(t, w.Database, time.Second, h100, map[string]string{h100: "0.5"})
+	clock.Advance(time.Second)
 	c := w.collateral()
 	if c.EpochID != epoch || !c.SCH.Equal(d("5")) || c.Coverage.Decimal.StringFixed(6) != "1.666666" || len(c.Classes) != 2 || !c.Classes[1].K.IsZero() {
 		t.Errorf("%+v", c)

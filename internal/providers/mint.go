@@ -51,7 +51,7 @@ type mintDetails struct {
 
 // Mint issues tokens to a holder's account and sets amount / (k · (1 − haircut)) hours of the pledge behind them, rounded up. It
 // tells whether an earlier call with the same digest had done it. It returns ErrPledgeNotFound, ErrPledgeNotActive,
-// ErrInsufficientCollateral, anchor.ErrNoEpoch or anchor.ErrNoFactor; of the account, ledger.ErrAccountNotFound,
+// ErrInsufficientCollateral, anchor.ErrNoEpoch, anchor.ErrNoFactor or anchor.ErrClassSunset; of the account, ledger.ErrAccountNotFound,
 // ErrAccountKind, ErrAccountFrozen, ErrAccountClosed, ErrAssetMismatch or ErrAmountOutOfRange; or an error of the write path.
 func (s *Store) Mint(ctx context.Context, n NewMint) (Mint, bool, error) {
 	amount, err := n.Amount.Minor(money.MaxScale)
@@ -98,7 +98,7 @@ type mintStep struct {
 	account uuid.UUID
 	amount  int64
 	state   pledgeState
-	rates   anchor.RateRead
+	rates   *anchor.Rates
 
 	rate  anchor.Rate
 	hours int64
@@ -110,7 +110,7 @@ func (s *mintStep) Lock() []uuid.UUID {
 
 func (s *mintStep) Read(b *ledger.Reads) {
 	s.state.queue(b, s.pledge.ID)
-	s.rates.Queue(b, s.pledge.GPUClass)
+	s.rates = anchor.ReadRates(b)
 }
 
 func (s *mintStep) Decide(book *ledger.Book) (d ledger.Decision, err error) {
@@ -122,7 +122,7 @@ func (s *mintStep) Decide(book *ledger.Book) (d ledger.Decision, err error) {
 	} else if kind != ledger.AccountHolder {
 		return d, ledger.ErrAccountKind
 	}
-	if s.rate, err = s.rates.At(book.At()); err != nil {
+	if s.rate, err = s.rates.ToMint(s.pledge.GPUClass, book.At()); err != nil {
 		return d, err
 	}
 	if s.hours, err = s.backing(book); err != nil {

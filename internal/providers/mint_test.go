@@ -3,17 +3,17 @@ package providers_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/shopspring/decimal"
 
 	"github.com/ballast-compute/ballast/internal/anchor"
 	"github.com/ballast-compute/ballast/internal/id"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
-	"github.com/ballast-compute/ballast/internal/pg"
+	"github.com/ballast-compute/ballast/internal/pg/pgtest"
 	"github.com/ballast-compute/ballast/internal/providers"
 )
 
@@ -146,42 +146,23 @@ func TestMintsThatMayNotBe(t *testing.T) {
 	w.sound()
 }
 
-func (w *world) publish(number int, effectiveIn string, factors map[string]string) uuid.UUID {
-	w.t.Helper()
-	ctx, epoch := w.t.Context(), id.New()
-	err := pg.InTx(ctx, w.Pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `INSERT INTO epochs (id, number, effective_at, reference_class, method, inputs, inputs_sha256)
-			VALUES ($1, $2, now() + $3::interval, $4, 'by hand', '', sha256(''))`, epoch, number, effectiveIn, h100); err != nil {
-			return err
-		}
-		for class, k := range factors {
-			if _, err := tx.Exec(ctx, `INSERT INTO epoch_factors (epoch_id, gpu_class, k, quality) VALUES ($1, $2, $3, 1)`, epoch, class, k); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return epoch
-}
-
 func TestMintUsesTheEpochInForce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	p, sunset := w.active(h100, 1000*hour, "0"), w.active(mi300, 1000*hour, "0")
+	clock := pgtest.NewClock(t, w.Database, time.Now())
+	p, left := w.active(h100, 1000*hour, "0"), w.active(mi300, 1000*hour, "0")
 	before, err := w.mint(p.ID, hour)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second := w.publish(2, "0 s", map[string]string{h100: "0.5"})
-	w.publish(3, "1 hour", map[string]string{h100: "0.25", mi300: "1"})
+	second := pgtest.PublishEpoch(t, w.Database, time.Second, h100, map[string]string{h100: "0.5"})
+	pgtest.PublishEpoch(t, w.Database, time.Hour, h100, map[string]string{h100: "0.25", mi300: "1"})
+	clock.Advance(time.Second)
 	after, err := w.mint(p.ID, hour)
 	if err != nil || after.EpochID != second || after.BackingHours != 2*hour || before.BackingHours != hour || before.EpochID == second {
 		t.Errorf("%d hours before, %d after, %v", before.BackingHours, after.BackingHours, err)
 	}
-	if _, err := w.mint(sunset.ID, hour); !errors.Is(err, anchor.ErrNoFactor) {
+	if _, err := w.mint(left.ID, hour); !errors.Is(err, anchor.ErrNoFactor) {
 		t.Errorf("a class without a factor: %v", err)
 	}
 	w.sound()

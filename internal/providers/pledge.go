@@ -84,7 +84,8 @@ func (s *Store) CreatePledge(ctx context.Context, n NewPledge) (p Pledge, err er
 }
 
 // CreatePledgeTx records a pledge, which waits for an operator to verify it, and opens its accounts. It returns an [*InvalidError]
-// for one that may not be, ledger.ErrAmountOutOfRange for more hours than an account holds, and ErrProviderNotFound.
+// for one that may not be, ledger.ErrAmountOutOfRange for more hours than an account holds, ErrProviderNotFound, and
+// anchor.ErrClassSunset.
 func (s *Store) CreatePledgeTx(ctx context.Context, tx pgx.Tx, n NewPledge) (Pledge, error) {
 	hours, err := n.check()
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ballast-compute/ballast/internal/anchor"
 	"github.com/ballast-compute/ballast/internal/ledger"
+	"github.com/ballast-compute/ballast/internal/pg"
 )
 
 // pledgeAccountKinds is in the order of their names, in which selectPledgesSQL lists the accounts.
@@ -70,6 +71,9 @@ func insertPledge(ctx context.Context, tx pgx.Tx, pledge uuid.UUID, hours int64,
 	var at time.Time
 	err := tx.QueryRow(ctx, insertPledgeSQL, pledge, n.ProviderID, n.GPUClass, hours, n.Region, n.StartsAt, n.ExpiresAt, n.SLAPercent,
 		orNull(n.DocumentSHA256), orEmpty(n.Metadata), n.Caller).Scan(&at)
+	if pg.ConstraintName(err) == "pledges_are_of_classes_that_stay" {
+		return anchor.ErrClassSunset
+	}
 	if err != nil {
 		return fmt.Errorf("providers: pledge: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/shopspring/decimal"
 
+	"github.com/ballast-compute/ballast/internal/anchor"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
 )
@@ -20,7 +21,7 @@ type Verification struct {
 
 // Verify makes a pending pledge active: all its hours become available. It returns the pledge as it was then, and whether an
 // earlier call with the same digest had done it. It returns an [*InvalidError] for the haircut, ErrPledgeNotFound,
-// ErrPledgeNotPending, ErrPledgeLapsed, or an error of the write path.
+// ErrPledgeNotPending, ErrPledgeLapsed, anchor.ErrClassSunset, or an error of the write path.
 func (s *Store) Verify(ctx context.Context, v Verification) (Pledge, bool, error) {
 	if err := checkHaircut(v.Haircut); err != nil {
 		return Pledge{}, false, err
@@ -54,11 +55,15 @@ type verifyStep struct {
 	pledge  Pledge
 	haircut decimal.Decimal
 	state   pledgeState
+	rates   *anchor.Rates
 }
 
 func (s *verifyStep) Lock() []uuid.UUID { return s.pledge.lock() }
 
-func (s *verifyStep) Read(b *ledger.Reads) { s.state.queue(b, s.pledge.ID) }
+func (s *verifyStep) Read(b *ledger.Reads) {
+	s.state.queue(b, s.pledge.ID)
+	s.rates = anchor.ReadRates(b)
+}
 
 func (s *verifyStep) Decide(book *ledger.Book) (ledger.Decision, error) {
 	if !s.state.status.MayBecome(PledgeActive) {
@@ -66,6 +71,9 @@ func (s *verifyStep) Decide(book *ledger.Book) (ledger.Decision, error) {
 	}
 	if s.pledge.lapsed(book.At()) {
 		return ledger.Decision{}, ErrPledgeLapsed
+	}
+	if _, announced := s.rates.SunsetAt(s.pledge.GPUClass); announced {
+		return ledger.Decision{}, anchor.ErrClassSunset
 	}
 	details, err := snapshot{Status: PledgeActive, Balances: Balances{Available: s.pledge.Hours}}.encode()
 	return ledger.Decision{

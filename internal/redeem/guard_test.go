@@ -3,9 +3,9 @@ package redeem
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/shopspring/decimal"
 
@@ -13,6 +13,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
 	"github.com/ballast-compute/ballast/internal/pg"
+	"github.com/ballast-compute/ballast/internal/pg/pgtest"
 )
 
 // The database's guards hold even for the owner of the tables.
@@ -238,18 +239,7 @@ func TestGuardsAgainstRequestsThatTheJournalDoesNotExplain(t *testing.T) {
 // announce publishes an epoch that has not come yet.
 func (d *desk) announce(t *testing.T) uuid.UUID {
 	t.Helper()
-	epoch := id.New()
-	err := pg.InTx(t.Context(), d.db.Pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
-		b := &pgx.Batch{}
-		b.Queue(`INSERT INTO epochs (id, number, effective_at, reference_class, method, inputs, inputs_sha256)
-			VALUES ($1, 2, now() + interval '1 hour', $2, 'the same', '', sha256(''))`, epoch, h100)
-		b.Queue(`INSERT INTO epoch_factors (epoch_id, gpu_class, k, quality) VALUES ($1, $2, 1, 1)`, epoch, h100)
-		return tx.SendBatch(t.Context(), b).Close()
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return epoch
+	return pgtest.PublishEpoch(t, d.db, time.Hour, h100, map[string]string{h100: "1"})
 }
 
 func TestGuardsAgainstSettlementsThatTheJournalDoesNotExplain(t *testing.T) {

@@ -117,7 +117,7 @@ type requestStep struct {
 	id, escrow uuid.UUID
 	candidates []candidate
 
-	read  anchor.RateRead
+	rates *anchor.Rates
 	rate  anchor.Rate
 	hours int64
 	lines []line
@@ -133,14 +133,14 @@ func (s *requestStep) Lock() []uuid.UUID {
 	return accounts
 }
 
-func (s *requestStep) Read(b *ledger.Reads) { s.read.Queue(b, s.ask.GPUClass) }
+func (s *requestStep) Read(b *ledger.Reads) { s.rates = anchor.ReadRates(b) }
 
 func (s *requestStep) Decide(b *ledger.Book) (d ledger.Decision, err error) {
 	amount, err := s.ask.Amount.Minor(money.Scale(money.SCH))
 	if err != nil {
 		return d, err
 	}
-	if s.rate, err = s.read.At(b.At()); errors.Is(err, anchor.ErrNoFactor) {
+	if s.rate, err = s.rates.At(s.ask.GPUClass, b.At()); errors.Is(err, anchor.ErrNoFactor) {
 		return d, ErrNoCapacity
 	} else if err != nil {
 		return d, err

@@ -140,6 +140,7 @@ const (
 	EpochStatusDraft      EpochStatus = "draft"
 	EpochStatusEffective  EpochStatus = "effective"
 	EpochStatusSuperseded EpochStatus = "superseded"
+	EpochStatusWithdrawn  EpochStatus = "withdrawn"
 )
 
 // Valid indicates whether the value is a known member of the EpochStatus enum.
@@ -155,6 +156,8 @@ func (e EpochStatus) Valid() bool {
 		return true
 	case EpochStatusSuperseded:
 		return true
+	case EpochStatusWithdrawn:
+		return true
 	default:
 		return false
 	}
@@ -168,9 +171,11 @@ const (
 	ErrorCodeAmountOutOfRange       ErrorCode = "amount_out_of_range"
 	ErrorCodeAssetMismatch          ErrorCode = "asset_mismatch"
 	ErrorCodeBatchAborted           ErrorCode = "batch_aborted"
+	ErrorCodeClassSunset            ErrorCode = "class_sunset"
 	ErrorCodeConflict               ErrorCode = "conflict"
 	ErrorCodeCoverageTooLow         ErrorCode = "coverage_too_low"
 	ErrorCodeForbidden              ErrorCode = "forbidden"
+	ErrorCodeFourEyes               ErrorCode = "four_eyes"
 	ErrorCodeIdempotencyInProgress  ErrorCode = "idempotency_in_progress"
 	ErrorCodeIdempotencyKeyReused   ErrorCode = "idempotency_key_reused"
 	ErrorCodeInsufficientCollateral ErrorCode = "insufficient_collateral"
@@ -207,11 +212,15 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeBatchAborted:
 		return true
+	case ErrorCodeClassSunset:
+		return true
 	case ErrorCodeConflict:
 		return true
 	case ErrorCodeCoverageTooLow:
 		return true
 	case ErrorCodeForbidden:
+		return true
+	case ErrorCodeFourEyes:
 		return true
 	case ErrorCodeIdempotencyInProgress:
 		return true
@@ -250,6 +259,30 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeUnavailable:
 		return true
 	case ErrorCodeUnsupportedMediaType:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FactorBound.
+const (
+	FactorBoundCap     FactorBound = "cap"
+	FactorBoundHeld    FactorBound = "held"
+	FactorBoundPrice   FactorBound = "price"
+	FactorBoundQuality FactorBound = "quality"
+)
+
+// Valid indicates whether the value is a known member of the FactorBound enum.
+func (e FactorBound) Valid() bool {
+	switch e {
+	case FactorBoundCap:
+		return true
+	case FactorBoundHeld:
+		return true
+	case FactorBoundPrice:
+		return true
+	case FactorBoundQuality:
 		return true
 	default:
 		return false
@@ -430,6 +463,27 @@ func (e Role) Valid() bool {
 	case RoleOperator:
 		return true
 	case RoleProvider:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SunsetStatus.
+const (
+	SunsetStatusAnnounced SunsetStatus = "announced"
+	SunsetStatusProposed  SunsetStatus = "proposed"
+	SunsetStatusWithdrawn SunsetStatus = "withdrawn"
+)
+
+// Valid indicates whether the value is a known member of the SunsetStatus enum.
+func (e SunsetStatus) Valid() bool {
+	switch e {
+	case SunsetStatusAnnounced:
+		return true
+	case SunsetStatusProposed:
+		return true
+	case SunsetStatusWithdrawn:
 		return true
 	default:
 		return false
@@ -645,7 +699,7 @@ type Anchor struct {
 	// Examples: epoch_01kz3dkwm0fpy8v3t8w1q61y26
 	EpochID EpochID `json:"epoch_id"`
 
-	// Factors One for each class, by name.
+	// Factors By class. A class that never had a price to rely on has none, and nothing is minted against it.
 	Factors []AnchorFactor `json:"factors"`
 
 	// InputsSha256 Of the figures and prices that it was computed from.
@@ -653,8 +707,16 @@ type Anchor struct {
 	// Examples: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 	InputsSha256 Sha256 `json:"inputs_sha256"`
 
+	// Link How many SCH an hour of the reference class is. It changes only with the reference, so that a token costs on that day what it cost before.
+	//
+	// Examples: 1.827637993920972644376899696
+	Link Link `json:"link"`
+
 	// Method How it was computed.
 	Method string `json:"method"`
+
+	// Next The epoch that is announced to follow; null while none is.
+	Next *NextEpoch `json:"next"`
 
 	// Number Epochs are numbered 1, 2, 3, …
 	Number int32 `json:"number"`
@@ -664,12 +726,15 @@ type Anchor struct {
 	// Examples: H100-SXM-80GB
 	ReferenceClass GPUClassName `json:"reference_class"`
 
-	// Status `draft`, `approved`, `announced`, `effective`, and `superseded` when the next one is effective.
+	// Status `draft`, `approved` by a second operator, `announced`, `effective`, and `superseded` when the next one is effective; or `withdrawn` before it was announced.
 	Status EpochStatus `json:"status"`
 }
 
 // AnchorFactor What an hour of one GPU class is worth, and why.
 type AnchorFactor struct {
+	// BoundBy What made k as it is; null in the first epoch.
+	BoundBy *FactorBound `json:"bound_by"`
+
 	// GPUClass A GPU class, as listed at `/v1/gpu-classes`.
 	//
 	// Examples: H100-SXM-80GB
@@ -690,6 +755,14 @@ type AnchorFactor struct {
 	//
 	// Examples: 0.483939
 	Quality Decimal `json:"quality"`
+}
+
+// AnnounceEpochRequest From when the epoch is in force.
+type AnnounceEpochRequest struct {
+	// EffectiveAt The time of the draft if that has one, and it cannot be another then; else as soon as the notice allows if left out.
+	//
+	// Examples: 2026-08-03T11:00:00Z
+	EffectiveAt *RequestTime `json:"effective_at,omitempty"`
 }
 
 // APIKey What is known of a key.
@@ -895,6 +968,29 @@ type Check struct {
 	Ok bool `json:"ok"`
 }
 
+// ClassSunset The end of a GPU class, as it is announced.
+type ClassSunset struct {
+	// AnnouncedAt From when nothing more of it is pledged.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	AnnouncedAt Time `json:"announced_at"`
+
+	// NoMintsFrom From when nothing is minted against it.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	NoMintsFrom Time `json:"no_mints_from"`
+
+	// Reason Why, in words for people.
+	//
+	// Examples: Sent to the wrong account
+	Reason Reason `json:"reason"`
+
+	// SunsetAt When its hours are worth nothing any more.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	SunsetAt Time `json:"sunset_at"`
+}
+
 // CreateAccountRequest An account to open.
 type CreateAccountRequest struct {
 	// Asset `SCH`, the token; `USD`, settlement money; or `GPUH:<gpu_class>`, hours of one GPU class.
@@ -942,6 +1038,19 @@ type CreateAPIKeyRequest struct {
 
 	// Role What a key may do.
 	Role Role `json:"role"`
+}
+
+// CreateEpochRequest What is to be otherwise than in the last epoch.
+type CreateEpochRequest struct {
+	// EffectiveAt From when it is to be in force; left to the announcement if left out.
+	//
+	// Examples: 2026-08-03T11:00:00Z
+	EffectiveAt *RequestTime `json:"effective_at,omitempty"`
+
+	// ReferenceClass The class that the others are to be measured by; that of the last published epoch if left out.
+	//
+	// Examples: H100-SXM-80GB
+	ReferenceClass *GPUClassName `json:"reference_class,omitempty"`
 }
 
 // CreateHoldRequest An amount to set aside.
@@ -1164,19 +1273,160 @@ type DocsScript = string
 // EmptyRequest Nothing needs to be said.
 type EmptyRequest = struct{}
 
+// Epoch An epoch, from its draft on: a table of factors with everything that they were computed from.
+type Epoch struct {
+	// Announced Null for what nobody did.
+	Announced *Signature `json:"announced"`
+
+	// Approved Null for what nobody did.
+	Approved *Signature `json:"approved"`
+
+	// Drafted Null for what nobody did.
+	Drafted *Signature `json:"drafted"`
+
+	// EffectiveAt From when it is in force; null for a draft that leaves that to the announcement.
+	EffectiveAt *Time `json:"effective_at"`
+
+	// Factors By class.
+	Factors []AnchorFactor `json:"factors"`
+
+	// Follows The epoch that it was drafted to succeed; null for the first.
+	Follows *EpochID `json:"follows"`
+
+	// ID An epoch of the anchor.
+	//
+	// Examples: epoch_01kz3dkwm0fpy8v3t8w1q61y26
+	ID EpochID `json:"id"`
+
+	// Inputs What it was computed from, JSON in the canonical form of RFC 8785. These very bytes in UTF-8 have the hash `inputs_sha256`.
+	Inputs string `json:"inputs"`
+
+	// InputsSha256 Of what it was computed from.
+	//
+	// Examples: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	InputsSha256 Sha256 `json:"inputs_sha256"`
+
+	// Link How many SCH an hour of the reference class is. It changes only with the reference, so that a token costs on that day what it cost before.
+	//
+	// Examples: 1.827637993920972644376899696
+	Link Link `json:"link"`
+
+	// Method How it was computed.
+	Method string `json:"method"`
+
+	// Number Its place among the published epochs; null before it is announced.
+	Number *EpochNumber `json:"number"`
+
+	// ReferenceClass The class that the others are measured by.
+	//
+	// Examples: H100-SXM-80GB
+	ReferenceClass GPUClassName `json:"reference_class"`
+
+	// Status `draft`, `approved` by a second operator, `announced`, `effective`, and `superseded` when the next one is effective; or `withdrawn` before it was announced.
+	Status EpochStatus `json:"status"`
+
+	// Withdrawn Null for what nobody did.
+	Withdrawn *Signature `json:"withdrawn"`
+}
+
 // EpochID An epoch of the anchor.
 //
 // Examples: epoch_01kz3dkwm0fpy8v3t8w1q61y26
 type EpochID = string
 
-// EpochStatus `draft`, `approved`, `announced`, `effective`, and `superseded` when the next one is effective.
+// EpochNumber Epochs are numbered 1, 2, 3, …
+type EpochNumber = int32
+
+// EpochPage One page of epochs.
+type EpochPage struct {
+	// Data The epochs, newest first.
+	Data []EpochSummary `json:"data"`
+
+	// NextCursor Send it as `cursor` to get the next page. Null on the last page.
+	NextCursor *NextCursor `json:"next_cursor"`
+}
+
+// EpochPreview What an epoch would do, were it in force now.
+type EpochPreview struct {
+	// EpochID An epoch of the anchor.
+	//
+	// Examples: epoch_01kz3dkwm0fpy8v3t8w1q61y26
+	EpochID EpochID `json:"epoch_id"`
+
+	// Factors By class.
+	Factors []PreviewedFactor `json:"factors"`
+
+	// InForce The epoch that it is compared with.
+	//
+	// Examples: epoch_01kz3dkwm0fpy8v3t8w1q61y26
+	InForce EpochID `json:"in_force"`
+
+	// Providers All of them, oldest first.
+	Providers []PreviewedProvider `json:"providers"`
+
+	// Total What stands behind tokens now, and would.
+	Total PreviewedCoverage `json:"total"`
+}
+
+// EpochStatus `draft`, `approved` by a second operator, `announced`, `effective`, and `superseded` when the next one is effective; or `withdrawn` before it was announced.
 type EpochStatus string
+
+// EpochSummary An epoch without its factors.
+type EpochSummary struct {
+	// Announced Null for what nobody did.
+	Announced *Signature `json:"announced"`
+
+	// Approved Null for what nobody did.
+	Approved *Signature `json:"approved"`
+
+	// Drafted Null for what nobody did.
+	Drafted *Signature `json:"drafted"`
+
+	// EffectiveAt From when it is in force; null for a draft that leaves that to the announcement.
+	EffectiveAt *Time `json:"effective_at"`
+
+	// Follows The epoch that it was drafted to succeed; null for the first.
+	Follows *EpochID `json:"follows"`
+
+	// ID An epoch of the anchor.
+	//
+	// Examples: epoch_01kz3dkwm0fpy8v3t8w1q61y26
+	ID EpochID `json:"id"`
+
+	// InputsSha256 Of what it was computed from.
+	//
+	// Examples: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+	InputsSha256 Sha256 `json:"inputs_sha256"`
+
+	// Link How many SCH an hour of the reference class is. It changes only with the reference, so that a token costs on that day what it cost before.
+	//
+	// Examples: 1.827637993920972644376899696
+	Link Link `json:"link"`
+
+	// Method How it was computed.
+	Method string `json:"method"`
+
+	// Number Its place among the published epochs; null before it is announced.
+	Number *EpochNumber `json:"number"`
+
+	// ReferenceClass The class that the others are measured by.
+	//
+	// Examples: H100-SXM-80GB
+	ReferenceClass GPUClassName `json:"reference_class"`
+
+	// Status `draft`, `approved` by a second operator, `announced`, `effective`, and `superseded` when the next one is effective; or `withdrawn` before it was announced.
+	Status EpochStatus `json:"status"`
+
+	// Withdrawn Null for what nobody did.
+	Withdrawn *Signature `json:"withdrawn"`
+}
 
 // ErrorCode | code | status | means |
 // |---|---|---|
 // | `invalid_request` | 400 | the request is malformed; `errors` says where |
 // | `unauthenticated` | 401 | no key, or one that does not work |
 // | `forbidden` | 403 | the key's role may not do this |
+// | `four_eyes` | 403 | a second operator must do this: not the one who made it |
 // | `not_found` | 404 | there is no such thing, or none that this key may see |
 // | `method_not_allowed` | 405 | the path has no such method |
 // | `conflict` | 409 | the thing is in a state in which this cannot be done |
@@ -1194,6 +1444,7 @@ type EpochStatus string
 // | `same_account` | 422 | from and to are one account |
 // | `amount_out_of_range` | 422 | an amount, or the balance after it, is larger than the books can hold, or smaller than they can show |
 // | `pledge_not_active` | 422 | the pledge is not active |
+// | `class_sunset` | 422 | the sunset of the GPU class is announced |
 // | `no_capacity` | 422 | the provider has too few hours of the class that back tokens |
 // | `coverage_too_low` | 422 | coverage is below what minting needs |
 // | `idempotency_key_reused` | 422 | the key was used for another request |
@@ -1208,6 +1459,9 @@ type ErrorCode string
 //
 // Examples: grant-7781
 type ExternalID = string
+
+// FactorBound What made `k` as it is: `quality`, `price`, `held` where it was kept for want of a price, or `cap` where it would have fallen further than one epoch lets it.
+type FactorBound string
 
 // FieldError What is wrong with one field, parameter or header of the request.
 type FieldError struct {
@@ -1258,6 +1512,9 @@ type GPUClass struct {
 
 	// Source Where the figures are from.
 	Source string `json:"source"`
+
+	// Sunset When the class ends; null while that is not announced.
+	Sunset *ClassSunset `json:"sunset"`
 
 	// Vendor Who makes it.
 	Vendor string `json:"vendor"`
@@ -1416,6 +1673,11 @@ type IssueRedemptionRequest struct {
 // Examples: key_01kz3eh64xe9zs3qvp9kjsb2wn
 type KeyID = string
 
+// Link How many SCH an hour of the reference class is. It changes only with the reference, so that a token costs on that day what it cost before.
+//
+// Examples: 1.827637993920972644376899696
+type Link = string
+
 // Metadata The caller's own strings by name, up to 50 and 4 KiB in all. Kept and answered as they are.
 //
 // Examples: {"order":"A-17"}
@@ -1503,6 +1765,30 @@ type Name = string
 
 // NextCursor Send it as `cursor` to get the next page. Null on the last page.
 type NextCursor = Cursor
+
+// NextEpoch An epoch that is announced.
+type NextEpoch struct {
+	// EffectiveAt From when it is in force.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	EffectiveAt Time `json:"effective_at"`
+
+	// EpochID An epoch of the anchor.
+	//
+	// Examples: epoch_01kz3dkwm0fpy8v3t8w1q61y26
+	EpochID EpochID `json:"epoch_id"`
+
+	// Factors As they will be.
+	Factors []AnchorFactor `json:"factors"`
+
+	// Number Epochs are numbered 1, 2, 3, …
+	Number EpochNumber `json:"number"`
+
+	// ReferenceClass A GPU class, as listed at `/v1/gpu-classes`.
+	//
+	// Examples: H100-SXM-80GB
+	ReferenceClass GPUClassName `json:"reference_class"`
+}
 
 // OpenAPI An OpenAPI document.
 type OpenAPI = string
@@ -1634,6 +1920,76 @@ type PostingPage struct {
 	NextCursor *NextCursor `json:"next_cursor"`
 }
 
+// PreviewedCoverage What stands behind tokens now, and would.
+type PreviewedCoverage struct {
+	// CoverageAfter With six decimals, rounded down; null where nothing is outstanding.
+	CoverageAfter *Decimal `json:"coverage_after"`
+
+	// CoverageBefore With six decimals, rounded down; null where nothing is outstanding.
+	CoverageBefore *Decimal `json:"coverage_before"`
+
+	// Outstanding Tokens issued and not burned, in SCH.
+	//
+	// Examples: 87.500000
+	Outstanding Balance `json:"outstanding"`
+
+	// SchAfter What the hours could back, in SCH.
+	//
+	// Examples: 12.500000
+	SchAfter FullAmount `json:"sch_after"`
+
+	// SchBefore What the hours can back, in SCH.
+	//
+	// Examples: 12.500000
+	SchBefore FullAmount `json:"sch_before"`
+}
+
+// PreviewedFactor What an hour of one GPU class is worth now, and would be.
+type PreviewedFactor struct {
+	// BoundBy What makes k as it would be.
+	BoundBy *FactorBound `json:"bound_by"`
+
+	// GPUClass A GPU class, as listed at `/v1/gpu-classes`.
+	//
+	// Examples: H100-SXM-80GB
+	GPUClass GPUClassName `json:"gpu_class"`
+
+	// KAfter SCH in one hour; null where the class has no factor.
+	KAfter *Decimal `json:"k_after"`
+
+	// KBefore SCH in one hour; null where the class has no factor.
+	KBefore *Decimal `json:"k_before"`
+}
+
+// PreviewedProvider What stands behind one provider's tokens now, and would.
+type PreviewedProvider struct {
+	// CoverageAfter With six decimals, rounded down; null where nothing is outstanding.
+	CoverageAfter *Decimal `json:"coverage_after"`
+
+	// CoverageBefore With six decimals, rounded down; null where nothing is outstanding.
+	CoverageBefore *Decimal `json:"coverage_before"`
+
+	// Outstanding Tokens issued and not burned, in SCH.
+	//
+	// Examples: 87.500000
+	Outstanding Balance `json:"outstanding"`
+
+	// ProviderID A provider.
+	//
+	// Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
+	ProviderID ProviderID `json:"provider_id"`
+
+	// SchAfter What the hours could back, in SCH.
+	//
+	// Examples: 12.500000
+	SchAfter FullAmount `json:"sch_after"`
+
+	// SchBefore What the hours can back, in SCH.
+	//
+	// Examples: 12.500000
+	SchBefore FullAmount `json:"sch_before"`
+}
+
 // PrincipalID Who acts through an API key. It is the holder or the provider whose key it is, and else an id of its own, which a rotated key keeps.
 //
 // Examples: hldr_01kz3efbkqejct09jatt7rtv3g
@@ -1646,6 +2002,7 @@ type Problem struct {
 	// | `invalid_request` | 400 | the request is malformed; `errors` says where |
 	// | `unauthenticated` | 401 | no key, or one that does not work |
 	// | `forbidden` | 403 | the key's role may not do this |
+	// | `four_eyes` | 403 | a second operator must do this: not the one who made it |
 	// | `not_found` | 404 | there is no such thing, or none that this key may see |
 	// | `method_not_allowed` | 405 | the path has no such method |
 	// | `conflict` | 409 | the thing is in a state in which this cannot be done |
@@ -1663,6 +2020,7 @@ type Problem struct {
 	// | `same_account` | 422 | from and to are one account |
 	// | `amount_out_of_range` | 422 | an amount, or the balance after it, is larger than the books can hold, or smaller than they can show |
 	// | `pledge_not_active` | 422 | the pledge is not active |
+	// | `class_sunset` | 422 | the sunset of the GPU class is announced |
 	// | `no_capacity` | 422 | the provider has too few hours of the class that back tokens |
 	// | `coverage_too_low` | 422 | coverage is below what minting needs |
 	// | `idempotency_key_reused` | 422 | the key was used for another request |
@@ -1695,6 +2053,24 @@ type Problem struct {
 
 	// Type Names the kind of problem: `urn:ballast:problem:` and the code. Nothing is to be fetched there.
 	Type string `json:"type"`
+}
+
+// ProposeSunsetRequest The end of a GPU class.
+type ProposeSunsetRequest struct {
+	// NoMintsFrom From when nothing is minted against it.
+	//
+	// Examples: 2026-08-03T11:00:00Z
+	NoMintsFrom RequestTime `json:"no_mints_from"`
+
+	// Reason Why, in words for people.
+	//
+	// Examples: Sent to the wrong account
+	Reason Reason `json:"reason"`
+
+	// SunsetAt When its hours are worth nothing any more. Not before `no_mints_from`.
+	//
+	// Examples: 2026-08-03T11:00:00Z
+	SunsetAt RequestTime `json:"sunset_at"`
 }
 
 // Provider A cloud provider that may pledge GPU-hours and issue credits.
@@ -1937,6 +2313,75 @@ type ServiceStatus struct {
 //
 // Examples: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 type Sha256 = string
+
+// Signature Who did it, and when.
+type Signature struct {
+	// At A time in UTC, RFC 3339, to the microsecond.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	At Time `json:"at"`
+
+	// By Who acts through an API key. It is the holder or the provider whose key it is, and else an id of its own, which a rotated key keeps.
+	//
+	// Examples: hldr_01kz3efbkqejct09jatt7rtv3g
+	By PrincipalID `json:"by"`
+}
+
+// Sunset The end of a GPU class, from its proposal on.
+type Sunset struct {
+	// Approved Null for what nobody did.
+	Approved *Signature `json:"approved"`
+
+	// GPUClass A GPU class, as listed at `/v1/gpu-classes`.
+	//
+	// Examples: H100-SXM-80GB
+	GPUClass GPUClassName `json:"gpu_class"`
+
+	// ID The sunset of a GPU class.
+	//
+	// Examples: snst_01kz7a0g5sfn4s2y6m3c8d9x1e
+	ID SunsetID `json:"id"`
+
+	// NoMintsFrom From when nothing is minted against it.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	NoMintsFrom Time `json:"no_mints_from"`
+
+	// Proposed Null for what nobody did.
+	Proposed *Signature `json:"proposed"`
+
+	// Reason Why, in words for people.
+	//
+	// Examples: Sent to the wrong account
+	Reason Reason `json:"reason"`
+
+	// Status `proposed` by one operator, `announced` by another, or `withdrawn` before that.
+	Status SunsetStatus `json:"status"`
+
+	// SunsetAt When its hours are worth nothing any more.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	SunsetAt Time `json:"sunset_at"`
+
+	// Withdrawn Null for what nobody did.
+	Withdrawn *Signature `json:"withdrawn"`
+}
+
+// SunsetID The sunset of a GPU class.
+//
+// Examples: snst_01kz7a0g5sfn4s2y6m3c8d9x1e
+type SunsetID = string
+
+// SunsetRequest Which sunset is meant, so that nobody approves another than they have seen.
+type SunsetRequest struct {
+	// SunsetID The sunset of a GPU class.
+	//
+	// Examples: snst_01kz7a0g5sfn4s2y6m3c8d9x1e
+	SunsetID SunsetID `json:"sunset_id"`
+}
+
+// SunsetStatus `proposed` by one operator, `announced` by another, or `withdrawn` before that.
+type SunsetStatus string
 
 // Supply How many tokens there are, and what backs them.
 type Supply struct {
@@ -2268,6 +2713,11 @@ type AccountKindFilter = AccountKind
 // AccountStatusFilter `open`; `frozen`, where nothing leaves or enters; or `closed`, which is for good.
 type AccountStatusFilter = AccountStatus
 
+// AnchorAt A time, RFC 3339, preferably in UTC; one with another offset is converted.
+//
+// Examples: 2026-08-03T11:00:00Z
+type AnchorAt = RequestTime
+
 // AssetFilter `SCH`, the token; `USD`, settlement money; or `GPUH:<gpu_class>`, hours of one GPU class.
 //
 // Examples: SCH
@@ -2286,10 +2736,18 @@ type AtSeq = int64
 // Examples: 0b6f5c1e-7a52-4c7d-9c39-2f1d8e4a6b90
 type BatchIdempotencyKey = IdempotencyKey
 
+// EpochStatusFilter `draft`, `approved` by a second operator, `announced`, `effective`, and `superseded` when the next one is effective; or `withdrawn` before it was announced.
+type EpochStatusFilter = EpochStatus
+
 // GPUClassFilter A GPU class, as listed at `/v1/gpu-classes`.
 //
 // Examples: H100-SXM-80GB
 type GPUClassFilter = GPUClassName
+
+// GPUClassPath A GPU class, as listed at `/v1/gpu-classes`.
+//
+// Examples: H100-SXM-80GB
+type GPUClassPath = GPUClassName
 
 // HoldStatusFilter `held` until it is `captured`, `voided`, or `expired` and returned.
 type HoldStatusFilter = HoldStatus
@@ -2318,6 +2776,11 @@ type RedemptionStatusFilter = RedemptionStatus
 // Examples: INV-2026-0042
 type ReferenceFilter = Reference
 
+// SunsetGPUClass A GPU class, as listed at `/v1/gpu-classes`.
+//
+// Examples: H100-SXM-80GB
+type SunsetGPUClass = GPUClassName
+
 // TransactionKindFilter What a transaction did.
 type TransactionKindFilter = TransactionKind
 
@@ -2337,6 +2800,9 @@ type Conflict = Problem
 
 // Forbidden Why a request was refused or failed (RFC 9457).
 type Forbidden = Problem
+
+// FourEyes Why a request was refused or failed (RFC 9457).
+type FourEyes = Problem
 
 // IdempotencyKeyReused Why a request was refused or failed (RFC 9457).
 type IdempotencyKeyReused = Problem
@@ -2358,6 +2824,9 @@ type RateLimited = Problem
 
 // RefusedAccountChange Why a request was refused or failed (RFC 9457).
 type RefusedAccountChange = Problem
+
+// RefusedEpoch Why a request was refused or failed (RFC 9457).
+type RefusedEpoch = Problem
 
 // RefusedHold Why a request was refused or failed (RFC 9457).
 type RefusedHold = Problem
@@ -2431,6 +2900,30 @@ type ListAccountPostingsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// GetAnchorParams defines parameters for GetAnchor.
+type GetAnchorParams struct {
+	// At The moment to look at; left out, it is now.
+	At *AnchorAt `form:"at,omitempty" json:"at,omitempty"`
+}
+
+// ListEpochsParams defines parameters for ListEpochs.
+type ListEpochsParams struct {
+	// Status Only epochs that have this status.
+	Status *EpochStatusFilter `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit How many items a page has at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before, sent with the same filters. Opaque.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateEpochParams defines parameters for CreateEpoch.
+type CreateEpochParams struct {
+	// IdempotencyKey Chosen by the caller, new for each thing it wants done, the same for each attempt at it. A random UUID is fine.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
 // ListAPIKeysParams defines parameters for ListAPIKeys.
 type ListAPIKeysParams struct {
 	// Limit How many items a page has at most.
@@ -2448,6 +2941,12 @@ type CreateAPIKeyParams struct {
 
 // RotateAPIKeyParams defines parameters for RotateAPIKey.
 type RotateAPIKeyParams struct {
+	// IdempotencyKey Chosen by the caller, new for each thing it wants done, the same for each attempt at it. A random UUID is fine.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// ProposeSunsetParams defines parameters for ProposeSunset.
+type ProposeSunsetParams struct {
 	// IdempotencyKey Chosen by the caller, new for each thing it wants done, the same for each attempt at it. A random UUID is fine.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
@@ -2668,6 +3167,21 @@ type FreezeAccountJSONRequestBody = EmptyRequest
 // UnfreezeAccountJSONRequestBody defines body for UnfreezeAccount for application/json ContentType.
 type UnfreezeAccountJSONRequestBody = EmptyRequest
 
+// CreateEpochJSONRequestBody defines body for CreateEpoch for application/json ContentType.
+type CreateEpochJSONRequestBody = CreateEpochRequest
+
+// AnnounceEpochJSONRequestBody defines body for AnnounceEpoch for application/json ContentType.
+type AnnounceEpochJSONRequestBody = AnnounceEpochRequest
+
+// ApproveEpochJSONRequestBody defines body for ApproveEpoch for application/json ContentType.
+type ApproveEpochJSONRequestBody = EmptyRequest
+
+// PreviewEpochJSONRequestBody defines body for PreviewEpoch for application/json ContentType.
+type PreviewEpochJSONRequestBody = EmptyRequest
+
+// WithdrawEpochJSONRequestBody defines body for WithdrawEpoch for application/json ContentType.
+type WithdrawEpochJSONRequestBody = EmptyRequest
+
 // CreateAPIKeyJSONRequestBody defines body for CreateAPIKey for application/json ContentType.
 type CreateAPIKeyJSONRequestBody = CreateAPIKeyRequest
 
@@ -2676,6 +3190,15 @@ type RevokeAPIKeyJSONRequestBody = EmptyRequest
 
 // RotateAPIKeyJSONRequestBody defines body for RotateAPIKey for application/json ContentType.
 type RotateAPIKeyJSONRequestBody = RotateAPIKeyRequest
+
+// ProposeSunsetJSONRequestBody defines body for ProposeSunset for application/json ContentType.
+type ProposeSunsetJSONRequestBody = ProposeSunsetRequest
+
+// ApproveSunsetJSONRequestBody defines body for ApproveSunset for application/json ContentType.
+type ApproveSunsetJSONRequestBody = SunsetRequest
+
+// WithdrawSunsetJSONRequestBody defines body for WithdrawSunset for application/json ContentType.
+type WithdrawSunsetJSONRequestBody = SunsetRequest
 
 // CreateHolderJSONRequestBody defines body for CreateHolder for application/json ContentType.
 type CreateHolderJSONRequestBody = CreateHolderRequest

@@ -1,0 +1,18 @@
+REVOKE INSERT ON epochs, epoch_factors FROM ballast_app;
+DROP TRIGGER mints_end_with_their_class ON mints;
+DROP FUNCTION check_mints_end_with_their_class();
+DROP TRIGGER pledges_become_active_of_classes_that_stay ON pledges;
+DROP TRIGGER pledges_are_of_classes_that_stay ON pledges;
+DROP FUNCTION check_class_takes_pledges();
+DROP TABLE class_sunsets;
+DROP FUNCTION class_sunset_at(text);
+DROP FUNCTION check_sunset_is_ahead();
+DROP TRIGGER epochs_are_whole ON epochs;
+DROP FUNCTION check_epoch_is_whole();
+DROP TRIGGER epochs_are_as_approved ON epochs;
+DROP FUNCTION check_epoch_is_as_approved();
+DROP TABLE epoch_drafts;
+DROP FUNCTION check_draft_is_published();
+DROP FUNCTION refuse_draft_change();
+ALTER TABLE epoch_factors DROP COLUMN bound_by;
+ALTER TABLE epochs DROP COLUMN link;

@@ -1,0 +1,32 @@
+package anchor
+
+import (
+	"time"
+
+	"github.com/shopspring/decimal"
+)
+
+// EpochPolicy is how far and how fast the anchor may move.
+type EpochPolicy struct {
+	// MaxDecrease is the share of its k that a class loses at most in one epoch: greater than 0 and less than 1.
+	MaxDecrease decimal.Decimal
+	// Notice is how long ahead an epoch is announced, and the end of mints of a class whose sunset is.
+	Notice time.Duration
+	// SunsetNotice is how long ahead the sunset itself is announced.
+	SunsetNotice time.Duration
+	// DraftLife is how old a draft may be when it is announced: its prices are as old.
+	DraftLife time.Duration
+}
+
+const (
+	defaultNotice       = 7 * 24 * time.Hour
+	defaultSunsetNotice = 90 * 24 * time.Hour
+	defaultDraftLife    = 14 * 24 * time.Hour
+)
+
+// DefaultEpochPolicy is a fifth per epoch, a week's notice of an epoch and ninety days' of a sunset, and drafts of two weeks.
+func DefaultEpochPolicy() EpochPolicy {
+	return EpochPolicy{
+		MaxDecrease: decimal.New(2, -1), Notice: defaultNotice, SunsetNotice: defaultSunsetNotice, DraftLife: defaultDraftLife,
+	}
+}
