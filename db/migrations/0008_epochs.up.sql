@@ -209,9 +209,11 @@ DECLARE
     late bigint;
 BEGIN
     IF EXISTS (SELECT FROM class_sunsets WHERE status = 'announced') THEN
-        SELECT m.seq INTO late FROM minted m JOIN pledges p ON p.id = m.pledge_id JOIN transactions t ON t.seq = m.seq
-        JOIN class_sunsets s ON s.gpu_class = p.gpu_class AND s.status = 'announced'
-        WHERE t.created_at >= s.no_mints_from LIMIT 1;
+        SELECT m.seq INTO late FROM minted m
+        WHERE (SELECT t.created_at FROM transactions t WHERE t.seq = m.seq) >= (
+            SELECT s.no_mints_from FROM pledges p JOIN class_sunsets s ON s.gpu_class = p.gpu_class AND s.status = 'announced'
+            WHERE p.id = m.pledge_id)
+        LIMIT 1;
         IF FOUND THEN
             RAISE EXCEPTION 'mint %: the sunset of its class is too near', late
                 USING ERRCODE = 'BL008', CONSTRAINT = TG_NAME;
