@@ -7,6 +7,7 @@ import (
 
 	"github.com/shopspring/decimal"
 
+	"github.com/ballast-compute/ballast/internal/anchor"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
 	"github.com/ballast-compute/ballast/internal/providers"
@@ -35,6 +36,12 @@ func (w *world) do(s step) error {
 		return w.release(s)
 	case again:
 		return w.again()
+	case quote:
+		return w.quote(s)
+	case epoch:
+		return w.epoch(s)
+	case sweep:
+		return w.sweep()
 	default:
 		return fmt.Errorf("no such action")
 	}
@@ -51,7 +58,22 @@ func micros(n uint32) money.Quantity {
 func (w *world) advance(s step) error {
 	part, _ := bits.Mul64(uint64(w.day), uint64(s.N)<<32) //nolint:gosec // days are not negative
 	w.clock.Advance(1 + time.Duration(part))              //nolint:gosec // less than a day of the world
-	return nil
+	if s.B%4 == 0 {
+		return nil // Nobody sweeps for a while.
+	}
+	return w.sweep()
+}
+
+// sweep does all that is due, twice: the second time nothing is left.
+func (w *world) sweep() error {
+	if _, err := anchor.UpdateIndex(w.ctx, w.db.App, anchor.DefaultIndexPolicy()); err != nil {
+		return err
+	}
+	again, err := anchor.UpdateIndex(w.ctx, w.db.App, anchor.DefaultIndexPolicy())
+	if err == nil && again != 0 {
+		err = fmt.Errorf("a second sweep found %d more to do", again)
+	}
+	return err
 }
 
 func (w *world) pledge(s step) error {

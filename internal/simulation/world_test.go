@@ -38,7 +38,9 @@ type world struct {
 	redeem    *redeem.Redemptions
 	replay    *replay
 
-	classes   []string
+	classes []string
+	// listed is the real data's quotes.
+	listed    []anchor.Quote
 	issuers   []uuid.UUID
 	holders   []account
 	pledges   []pledged
@@ -93,6 +95,11 @@ func (w *world) people() error {
 	for _, c := range classes {
 		w.classes = append(w.classes, c.Name)
 	}
+	inputs, err := anchor.FirstInputs()
+	if err != nil {
+		return err
+	}
+	w.listed = inputs.Quotes
 	for i := range manyProviders {
 		p, err := w.providers.CreateProvider(w.ctx, providers.NewProvider{Name: fmt.Sprintf("provider %d", i)})
 		if err != nil {
@@ -125,6 +132,7 @@ var refusals = []error{
 	ledger.ErrInsufficientFunds, ledger.ErrSameAccount, ledger.ErrAmountOutOfRange,
 	providers.ErrPledgeNotActive, providers.ErrPledgeNotPending, providers.ErrPledgeLapsed, providers.ErrInsufficientCollateral,
 	redeem.ErrNoCapacity, redeem.ErrConflict, anchor.ErrNoFactor,
+	anchor.ErrIndexStale, anchor.ErrReferenceUnpriced, anchor.ErrEpochOutdated,
 }
 
 // take does a step, and holds what it left to the invariants. Its error is of a step that broke one.
@@ -155,7 +163,8 @@ func (w *world) refused(err error) bool {
 			return true
 		}
 	}
-	return errors.Is(err, errNobody)
+	_, invalid := errors.AsType[*anchor.InvalidError](err) // Two epochs cannot be announced for one moment.
+	return invalid || errors.Is(err, errNobody)
 }
 
 // errNobody means that there is nothing yet with which the step could be taken.

@@ -1,0 +1,79 @@
+package simulation_test
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/shopspring/decimal"
+
+	"github.com/ballast-compute/ballast/internal/anchor"
+	"github.com/ballast-compute/ballast/internal/pg"
+)
+
+// quote has every source ask again what it asked in the real data, after a shock to one class and to one source, and while the prices
+// of all fall slowly.
+func (w *world) quote(s step) error {
+	shocked, err := choose(w.classes, s.A)
+	if err != nil {
+		return err
+	}
+	source := w.listed[int(s.B)%len(w.listed)].Source
+	level := w.level(s.N)
+	asked := make([]anchor.NewQuote, 0, len(w.listed))
+	for i, q := range w.listed {
+		if q.PriceUSD == "" || (i+int(s.N))%4 == 0 {
+			continue // Not everybody asks every time.
+		}
+		price, err := decimal.NewFromString(q.PriceUSD)
+		if err != nil {
+			return err
+		}
+		price = price.Mul(level)
+		if q.GPUClass == shocked {
+			price = price.Mul(decimal.New(int64(50+s.N%100), -2)) // Half to one and a half times.
+		}
+		if q.Source == source && s.B%5 == 0 {
+			price = price.Mul(decimal.New(100, 0)) // It asks in cents.
+		}
+		q.PriceUSD, q.SpotUSD = price.Round(4).String(), ""
+		asked = append(asked, anchor.NewQuote{Quote: q, Line: i + 1})
+	}
+	return pg.InTx(w.ctx, w.db.App, pgx.TxOptions{}, func(tx pgx.Tx) error {
+		_, err := anchor.EnterQuotesTx(w.ctx, tx, anchor.NewQuotes{Quotes: asked, Origin: anchor.QuotesFromAPI, EnteredBy: w.operators[0]})
+		return err
+	})
+}
+
+// level is what all prices have come to: they halve in about four years, and swing by a tenth.
+func (w *world) level(n uint32) decimal.Decimal {
+	years := int64(w.clock.Now().Sub(w.began) / (365 * 24 * time.Hour))
+	return decimal.New(1000-80*years+int64(n%200)-100, -3)
+}
+
+// epoch drafts an epoch, has the second operator approve it, and announces it. Now and then it changes the reference.
+func (w *world) epoch(s step) error {
+	reference := ""
+	if s.N%5 == 0 {
+		class, err := choose(w.classes, s.A)
+		if err != nil {
+			return err
+		}
+		reference = class
+	}
+	policy := anchor.DefaultEpochPolicy()
+	return pg.InTx(w.ctx, w.db.App, pgx.TxOptions{}, func(tx pgx.Tx) error {
+		e, err := anchor.DraftTx(w.ctx, tx, anchor.NewDraft{By: w.operators[0], ReferenceClass: reference, Policy: policy})
+		if err != nil {
+			return err
+		}
+		if _, err := anchor.ApproveTx(w.ctx, tx, e.ID, w.operators[0]); err == nil {
+			return fmt.Errorf("one operator both drafted and approved epoch %s", e.ID)
+		}
+		if _, err := anchor.ApproveTx(w.ctx, tx, e.ID, w.operators[1]); err != nil {
+			return err
+		}
+		_, err = anchor.AnnounceTx(w.ctx, tx, anchor.Announcement{Epoch: e.ID, By: w.operators[0], Policy: policy})
+		return err
+	})
+}
