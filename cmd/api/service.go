@@ -171,7 +171,7 @@ func (v *service) close(ctx context.Context) error {
 // newHandler puts the routes on top of the domain.
 func (v *service) newHandler() http.Handler {
 	return httpapi.New(httpapi.API{
-		Ledger: v.books, Auditor: ledger.NewAuditor(v.reads, v.log, redeem.CheckJournal), Access: v.store, Pool: v.reads,
+		Ledger: v.books, Auditor: ledger.NewAuditor(v.reads, v.log, redeem.CheckJournal, providers.CheckJournal), Access: v.store, Pool: v.reads,
 		Providers: providers.NewStore(v.reads, v.books), Redemptions: redeem.New(v.reads, v.books),
 		RequestTimeout: v.settings.RequestTimeout,
 	}, httpapi.Transport{

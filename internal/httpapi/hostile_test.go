@@ -30,7 +30,7 @@ var (
 )
 
 // attacksOn makes every attack that fits a well-formed body out of it.
-func attacksOn(body object, batch bool) []attack {
+func attacksOn(body object, path string) []attack {
 	text, err := json.Marshal(body)
 	if err != nil {
 		panic(err)
@@ -45,8 +45,11 @@ func attacksOn(body object, batch bool) []attack {
 		more = inner
 	}
 	limit := 64 << 10
-	if batch {
+	switch {
+	case strings.HasSuffix(path, "/batch"):
 		limit = 6 << 20
+	case path == "/v1/pledges":
+		limit = 256 << 10
 	}
 	all := []attack{
 		bad("unknown field", "unheard_of:unknown_field", more+`"unheard_of":1}`),
@@ -133,8 +136,8 @@ func TestHostileBodiesChangeNothing(t *testing.T) {
 				body = realIDs(t, s, example).(object)
 			}
 		}
-		path, who := pathOf(t, s, op), caller(op.roles())
-		for _, a := range attacksOn(body, strings.HasSuffix(path, "/batch")) {
+		path, who := pathOf(t, s, op), caller(op)
+		for _, a := range attacksOn(body, path) {
 			count++
 			c := s.as(who, op.method, path, a.body)
 			for name, value := range a.headers {
@@ -218,6 +221,48 @@ func TestLimitsOfTexts(t *testing.T) {
 			[]string{"gpu_class:invalid_value", "region:invalid_value", "starts_at:required", "expires_at:required", "sla_percent:invalid_value", "document_sha256:invalid_value"},
 		},
 		{
+			"operator", "/v1/pledges",
+			object{
+				"gpu_class": "H100-SXM-80GB", "hours": "0", "region": "x", "starts_at": "2026-01-01T00:00:00Z", "expires_at": "2031-01-01T00:00:00Z",
+				"datacenter": "", "firmness": "soft", "max_concurrency": 0, "max_daily_hours": "x", "notice_hours": -1, "remedy": strings.Repeat("x", 2001),
+				"encumbrance": "a\u0007b", "hardware": object{"form_factor": "", "memory_gb": "eighty", "interconnect": strings.Repeat("x", 501), "node_size": 0},
+				"delivery_curve": []any{object{"start": "2026-01-01T00:00:00Z", "gpus": 0}},
+			},
+			[]string{
+				"provider_id:required", "max_daily_hours:invalid_value", "datacenter:invalid_value", "remedy:too_long", "encumbrance:control_character",
+				"max_concurrency:out_of_range", "notice_hours:out_of_range", "firmness:invalid_value", "hardware.form_factor:invalid_value",
+				"hardware.interconnect:too_long", "hardware.node_size:out_of_range", "hardware.memory_gb:invalid_value",
+				"delivery_curve[0].end:required", "delivery_curve[0].gpus:out_of_range",
+			},
+		},
+		{
+			"provider", "/v1/pledges",
+			object{
+				"gpu_class": "H100-SXM-80GB", "hours": "1", "region": "x", "starts_at": "2026-01-01T00:00:00Z", "expires_at": "2031-01-01T00:00:00Z",
+				"delivery_curve": []any{},
+			},
+			[]string{"delivery_curve:out_of_range"},
+		},
+		{
+			"provider", "/v1/pledges",
+			object{
+				"gpu_class": "H100-SXM-80GB", "hours": "2", "region": "x", "starts_at": "2026-01-01T00:00:00Z", "expires_at": "2031-01-01T00:00:00Z",
+				"delivery_curve": []any{object{"start": "2030-01-01T00:00:00Z", "end": "2030-01-01T01:00:00Z", "gpus": 1}},
+			},
+			[]string{"delivery_curve:not_the_hours"},
+		},
+		{
+			"provider", "/v1/pledges/{pledge}/substitute",
+			object{"substitute_pledge_id": "x", "hours": "-1", "amount": "1e3"},
+			[]string{"substitute_pledge_id:invalid_value", "hours:invalid_value", "amount:invalid_value"},
+		},
+		{"provider", "/v1/pledges/{pledge}/substitute", object{"substitute_pledge_id": "{pledge}"}, []string{"substitute_pledge_id:same_pledge"}},
+		{
+			"provider", "/v1/pledges/{pledge}/substitute",
+			object{"substitute_pledge_id": "{pledge_substitute}", "hours": "1", "amount": "1"},
+			[]string{"amount:ambiguous"},
+		},
+		{
 			"provider", "/v1/pledges",
 			object{"gpu_class": "NO-SUCH-GPU", "hours": "1", "region": "x", "starts_at": "2026-01-01T00:00:00Z", "expires_at": "2031-01-01T00:00:00Z"},
 			[]string{"gpu_class:unknown"},
@@ -269,7 +314,7 @@ func TestMalformedParameters(t *testing.T) {
 		"/v1/accounts/{alice_account}?at=yesterday", "/v1/accounts/{alice_account}?at=2999-01-01T00:00:00Z", "/v1/accounts/{alice_account}?at_seq=-1",
 		"/v1/accounts/{alice_account}?at_seq=1&at=2026-11-01T00:00:00Z", "/v1/accounts/{alice_account}?at_seq=9223372036854775808",
 		"/v1/transactions?reference=%00", "/v1/transactions?kind=gift", "/v1/holds?status=x", "/v1/pledges?gpu_class=h", "/v1/redemptions?status=x",
-		"/v1/anchor?at=yesterday", "/v1/anchor?when=now", "/v1/anchor/epochs?status=gone",
+		"/v1/anchor?at=yesterday", "/v1/anchor?when=now", "/v1/anchor/epochs?status=gone", "/v1/rollover-calls?status=x", "/v1/rollover-calls?pledge_id={provider}",
 		"/v1/reports/trial-balance?format=xlsx", "/v1/reports/trial-balance?at=2999-01-01T00:00:00Z", "/v1/reports/trial-balance?at=0000-01-01T00:00:00Z",
 	} {
 		s.get("operator", query).want(400, "invalid_request")

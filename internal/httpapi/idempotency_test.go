@@ -30,7 +30,7 @@ func TestOneKeyHasOneEffect(t *testing.T) {
 					body = realIDs(t, s, example)
 				}
 			}
-			path, who := pathOf(t, s, op), caller(op.roles())
+			path, who := pathOf(t, s, op), caller(op)
 			send := func() *reply {
 				return s.as(who, op.method, path, body).with("Idempotency-Key", "the key").want(successStatus(op))
 			}

@@ -14,50 +14,25 @@ import (
 	"github.com/ballast-compute/ballast/internal/providers"
 )
 
-// The forms of a pledge's terms, as in the contract.
-var (
-	regionForm  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-	sha256Form  = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	percentForm = regexp.MustCompile(`^(100(\.0{1,3})?|(0|[1-9][0-9]?)(\.[0-9]{1,3})?)$`)
-	haircutForm = regexp.MustCompile(`^0(\.[0-9]{1,6})?$`)
-)
+var haircutForm = regexp.MustCompile(`^0(\.[0-9]{1,6})?$`)
 
 func (a *API) createPledge(w http.ResponseWriter, r *http.Request) error {
 	var req wire.CreatePledgeRequest
 	if err := decode(r, &req); err != nil {
 		return err
 	}
-	n, err := newPledge(&req)
+	n, err := newPledge(principalOf(r.Context()), &req)
 	if err != nil {
 		return err
 	}
-	p := principalOf(r.Context())
-	n.Caller, n.ProviderID = p.ID, p.ProviderID
 	return a.create(w, r, req, func(ctx context.Context, tx pgx.Tx) (creation, error) {
 		p, err := a.Providers.CreatePledgeTx(ctx, tx, n)
+		if err != nil {
+			return creation{}, err
+		}
 		answer := encodePledge(p)
-		return creation{first: answer, kept: answer}, err
+		return creation{first: answer, kept: answer}, nil
 	})
-}
-
-func newPledge(req *wire.CreatePledgeRequest) (providers.NewPledge, error) {
-	var f faults
-	f.checkMetadata(req.Metadata)
-	n := providers.NewPledge{
-		GPUClass: f.matches("gpu_class", req.GPUClass, gpuClassForm), Hours: f.quantity("hours", req.Hours),
-		Region: f.matches("region", req.Region, regionForm), StartsAt: f.time("starts_at", req.StartsAt),
-		ExpiresAt: f.time("expires_at", req.ExpiresAt), Metadata: req.Metadata,
-	}
-	if req.SLAPercent != nil {
-		n.SLAPercent = decimal.NewNullDecimal(f.rate("sla_percent", *req.SLAPercent, percentForm))
-	}
-	if req.DocumentSha256 != nil {
-		n.DocumentSHA256 = f.matches("document_sha256", *req.DocumentSha256, sha256Form)
-	}
-	if err := f.err(); err != nil {
-		return n, err
-	}
-	return n, positive(n.Hours)
 }
 
 // rate returns the number in a field that is there.
@@ -193,18 +168,6 @@ func (a *API) releasePledge(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return answerAs(w, http.StatusOK, encodePledge(p), replayed)
-}
-
-func encodePledge(p providers.Pledge) wire.Pledge {
-	hours := func(minor int64) string { return money.Format(minor, money.MaxScale) }
-	return wire.Pledge{
-		ID: id.Format(id.Pledge, p.ID), ProviderID: id.Format(id.Provider, p.ProviderID), Status: wire.PledgeStatus(p.Status),
-		GPUClass: p.GPUClass, Hours: hours(p.Hours), Region: p.Region, StartsAt: p.StartsAt.UTC(), ExpiresAt: p.ExpiresAt.UTC(),
-		SLAPercent: asWritten(p.SLAPercent), DocumentSha256: textOrNull(p.DocumentSHA256), Haircut: asWritten(p.Haircut),
-		AvailableHours: hours(p.Balances.Available), BackingHours: hours(p.Balances.Backing), EarmarkedHours: hours(p.Balances.Earmarked),
-		DeliveredHours: hours(p.Balances.Delivered), ExpiredHours: hours(p.Balances.Expired), ReleasedHours: hours(p.Balances.Released),
-		Metadata: p.Metadata, RejectReason: textOrNull(p.RejectReason), VerifiedAt: timeOrNull(p.VerifiedAt), CreatedAt: p.CreatedAt.UTC(),
-	}
 }
 
 // asWritten is null for what is not known.

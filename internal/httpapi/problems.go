@@ -33,6 +33,7 @@ var (
 	unauthenticated        = kind{http.StatusUnauthorized, wire.ErrorCodeUnauthenticated, "Send a valid API key as Authorization: Bearer <key>."}
 	fourEyes               = kind{http.StatusForbidden, wire.ErrorCodeFourEyes, "A second operator must do this, not the one who made it."}
 	missing                = kind{http.StatusNotFound, wire.ErrorCodeNotFound, "There is no such thing, or none that this key may see."}
+	documentPledged        = kind{http.StatusConflict, wire.ErrorCodeDocumentPledged, "The signed document stands behind another pledge."}
 	conflict               = kind{http.StatusConflict, wire.ErrorCodeConflict, "The thing is in a state in which this cannot be done."}
 	inProgress             = kind{http.StatusConflict, wire.ErrorCodeIdempotencyInProgress, "A request with this idempotency key is still running. Send it again in a moment."}
 	batchAborted           = kind{http.StatusConflict, wire.ErrorCodeBatchAborted, "Another transfer of the batch was refused, so none took effect."}
@@ -119,6 +120,10 @@ var errorTable = []struct {
 	{providers.ErrPledgeNotActive, pledgeNotActive},
 	{providers.ErrPledgeLapsed, pledgeNotActive.saying("The time of the pledge is over.")},
 	{providers.ErrInsufficientCollateral, insufficientCollateral},
+	{providers.ErrInsufficientBacking, insufficientCollateral.saying("The pledge has fewer hours behind tokens than this replaces.")},
+	{providers.ErrBackingLapsed, pledgeNotActive.saying("Hours of the pledge that were behind tokens have lapsed, which is a default.")},
+	{providers.ErrDocumentPledged, documentPledged},
+	{providers.ErrSamePerson, fourEyes.saying("Who entered the pledge may not verify it: a second operator must.")},
 
 	{redeem.ErrNotFound, missing},
 	{redeem.ErrNoCapacity, noCapacity},

@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -82,6 +83,11 @@ func TestOthersAreNotThere(t *testing.T) {
 		{"southwind", "GET", "/v1/redemptions/{redemption}", ""},
 		{"southwind", "GET", "/v1/providers/{provider}", ""},
 		{"southwind", "POST", "/v1/pledges/{pledge}/release", `{"hours":"1"}`},
+		{"southwind", "POST", "/v1/pledges/{pledge}/substitute", `{"substitute_pledge_id":"{southwind_pledge}"}`},
+		{"southwind", "POST", "/v1/pledges/{southwind_pledge}/substitute", `{"substitute_pledge_id":"{pledge_substitute}"}`},
+		{"operator", "POST", "/v1/pledges/{southwind_pledge}/substitute", `{"substitute_pledge_id":"{pledge_substitute}"}`},
+		{"southwind", "POST", "/v1/pledges", strings.Replace(pledgeBody, "{", `{"provider_id":"{provider}",`, 1)},
+		{"operator", "POST", "/v1/pledges", strings.Replace(pledgeBody, "{", `{"provider_id":"prov_00000000000000000000000001",`, 1)},
 		{"southwind", "POST", "/v1/mints", `{"pledge_id":"{pledge}","account_id":"{carol_account}","amount":"1"}`},
 		{"southwind", "POST", "/v1/provider/redemptions/{redemption}/issue", `{"provider_grant_id":"g"}`},
 		{"southwind", "POST", "/v1/provider/redemptions/{redemption}/reject", `{"reason":"no"}`},
@@ -141,8 +147,8 @@ func TestListsHaveOnlyOnesOwn(t *testing.T) {
 		"/v1/transactions?reference=PO-881":                     {"operator": {"mint"}, "carol": {}},
 		"/v1/transactions?account_id={alice_account}&kind=mint": {"alice": {"mint"}, "bob": {}, "carol": {}, "operator": {"mint"}},
 
-		"/v1/pledges":                          {"provider": {"pledge_pending", "pledge"}, "southwind": {"southwind_pledge"}},
-		"/v1/pledges?provider_id={provider}":   {"southwind": {}, "finance": {"pledge_pending", "pledge"}},
+		"/v1/pledges":                          {"provider": {"pledge_substitute", "pledge_pending", "pledge"}, "southwind": {"southwind_pledge"}},
+		"/v1/pledges?provider_id={provider}":   {"southwind": {}, "finance": {"pledge_substitute", "pledge_pending", "pledge"}},
 		"/v1/pledges?status=pending":           {"operator": {"pledge_pending"}, "southwind": {}},
 		"/v1/pledges?gpu_class=H200-SXM-141GB": {"operator": {}},
 

@@ -159,7 +159,7 @@ func encodeTransaction(t *ledger.Transaction, reversedBy uuid.UUID, s sight) wir
 		encoded.Postings[i] = encodePosting(&t.Postings[i], s)
 	}
 	switch t.Kind {
-	case ledger.KindMint, ledger.KindPledgeActivation, ledger.KindPledgeRelease:
+	case ledger.KindMint, ledger.KindPledgeActivation, ledger.KindPledgeRelease, ledger.KindPledgeLapse, ledger.KindPledgeSubstitute:
 		encoded.PledgeID = idOrNull(id.Pledge, t.Subject)
 	case ledger.KindHold, ledger.KindHoldCapture, ledger.KindHoldVoid:
 		encoded.HoldID = idOrNull(id.Hold, t.Subject)

@@ -86,6 +86,8 @@ func (b *builder) tell() {
 	b.post("operator", "/v1/api-keys", `{"role":"provider","provider_id":"{southwind}","name":"Southwind's"}`, "key.southwind", "key")
 	b.post("southwind", "/v1/pledges", pledgeBody, "southwind_pledge", "id")
 	b.post("operator", "/v1/api-keys", `{"role":"operator","name":"A second operator"}`, "key.second", "key", "second_operator", "principal_id")
+	b.post("operator", "/v1/pledges", substituteBody, "pledge_substitute", "id")
+	b.post("second", "/v1/pledges/{pledge_substitute}/verify", `{}`)
 	b.post("second", "/v1/anchor/epochs", `{}`, "epoch_draft", "id")
 	b.post("second", "/v1/anchor/epochs", `{}`, "epoch_approved", "id")
 	b.post("operator", "/v1/anchor/epochs/{epoch_approved}/approve", `{}`)
@@ -96,6 +98,10 @@ func (b *builder) tell() {
 
 const pledgeBody = `{"gpu_class":"H100-SXM-80GB","hours":"1000.000000","region":"eu-central-1","starts_at":"2026-08-01T00:00:00Z",` +
 	`"expires_at":"2031-08-01T00:00:00Z","sla_percent":"99.9"}`
+
+// An operator enters it for the provider, and another verifies it.
+const substituteBody = `{"provider_id":"{provider}","gpu_class":"H100-SXM-80GB","hours":"500","region":"eu-central-1",` +
+	`"starts_at":"2026-08-01T00:00:00Z","expires_at":"2033-08-01T00:00:00Z"}`
 
 // The ids that no answer of the story has.
 const otherNamesSQL = `

@@ -27,6 +27,7 @@ const (
 	Sunset     Prefix = "snst"
 	Request    Prefix = "req"
 	Principal  Prefix = "prin"
+	Rollover   Prefix = "roll"
 )
 
 // ErrMalformed means that a string is not a TypeID of the wanted prefix. It never names a thing that exists.

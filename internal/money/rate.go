@@ -32,10 +32,17 @@ func ParseRate(s string) (decimal.Decimal, error) {
 // DivideUp returns amount / divisor rounded up to a whole minor unit: what is asked for costs never less than its worth.
 // Both are at the same scale; the divisor must be positive. It returns ErrRange when the result exceeds a bigint.
 func DivideUp(amount int64, divisor decimal.Decimal) (int64, error) {
-	if divisor.Sign() <= 0 {
+	return ConvertUp(amount, decimal.NewFromInt(1), divisor)
+}
+
+// ConvertUp returns amount · from / to rounded up to a whole minor unit: how much of a thing of rate to is worth no less than the
+// amount of a thing of rate from. Both amounts are at the same scale; to must be positive. It returns ErrRange when the result
+// exceeds a bigint.
+func ConvertUp(amount int64, from, to decimal.Decimal) (int64, error) {
+	if to.Sign() <= 0 {
 		return 0, ErrRate
 	}
-	quotient, remainder := decimal.NewFromInt(amount).QuoRem(divisor, 0)
+	quotient, remainder := decimal.NewFromInt(amount).Mul(from).QuoRem(to, 0)
 	if remainder.Sign() > 0 {
 		quotient = quotient.Add(decimal.NewFromInt(1))
 	}

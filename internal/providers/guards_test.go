@@ -63,11 +63,17 @@ func TestPledgesAreWholeAtCommit(t *testing.T) {
 	w := newWorld(t)
 	const insert = `INSERT INTO pledges (id, provider_id, gpu_class, hours, region, starts_at, expires_at, created_by)
 		VALUES ($1, $2, $3, $4, 'r', now(), now() + $5::interval, $2)`
-	try := func(hours int, lasts, class string, accounts []ledger.AccountKind, event bool) error {
+	const window = `INSERT INTO pledge_windows (pledge_id, n, starts_at, ends_at, hours, later_hours) SELECT id, 1, starts_at, expires_at, hours, 0 FROM pledges WHERE id = $1`
+	try := func(hours int, lasts, class string, accounts []ledger.AccountKind, event bool, delivered string) error {
 		return pg.InTx(t.Context(), w.Pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
 			pledge := id.New()
 			if _, err := tx.Exec(t.Context(), insert, pledge, w.provider, class, hours, lasts); err != nil {
 				return err
+			}
+			if delivered != "" {
+				if _, err := tx.Exec(t.Context(), delivered, pledge); err != nil {
+					return err
+				}
 			}
 			for _, kind := range accounts {
 				if _, err := ledger.OpenTx(t.Context(), tx, ledger.NewAccount{
@@ -87,14 +93,15 @@ func TestPledgesAreWholeAtCommit(t *testing.T) {
 		ledger.AccountCommitment, ledger.AccountAvailable, ledger.AccountBacking, ledger.AccountEarmarked,
 		ledger.AccountDelivered, ledger.AccountExpired, ledger.AccountReleased,
 	}
-	if err := try(1, "1 h", h100, all, true); err != nil {
+	if err := try(1, "1 h", h100, all, true, window); err != nil {
 		t.Error(err)
 	}
-	refused(t, "without one account", try(1, "1 h", h100, all[1:], true), "BL005", "pledges_have_their_accounts")
-	refused(t, "without an event", try(1, "1 h", h100, all, false), "BL005", "pledges_have_their_events")
-	refused(t, "without hours", try(0, "1 h", h100, all, true), "23514", "pledges_hours_are_positive")
-	refused(t, "without time", try(1, "0 s", h100, all, true), "23514", "pledges_end_after_they_start")
-	refused(t, "of an unknown class", try(1, "1 h", "H900", all, true), "23503", "pledges_gpu_class_fkey")
+	refused(t, "without one account", try(1, "1 h", h100, all[1:], true, window), "BL005", "pledges_have_their_accounts")
+	refused(t, "without an event", try(1, "1 h", h100, all, false, window), "BL005", "pledges_have_their_events")
+	refused(t, "without windows", try(1, "1 h", h100, all, true, ""), "BL005", "pledges_have_windows")
+	refused(t, "without hours", try(0, "1 h", h100, all, true, window), "23514", "pledges_hours_are_positive")
+	refused(t, "without time", try(1, "0 s", h100, all, true, window), "23514", "pledges_end_after_they_start")
+	refused(t, "of an unknown class", try(1, "1 h", "H900", all, true, window), "23503", "pledges_gpu_class_fkey")
 }
 
 func TestAccountsBelongToTheirPledge(t *testing.T) {
@@ -256,9 +263,15 @@ func TestChecksSeeEveryBreach(t *testing.T) {
 	t.Parallel()
 	for name, breach := range map[string]string{
 		"mints_are_backed":          `ALTER TABLE mints DROP CONSTRAINT mints_are_backed; UPDATE mints SET backing_hours = backing_hours - 1`,
-		"mints_use_published_terms": `UPDATE pledges SET haircut = 0`,
+		"mints_use_published_terms": `UPDATE pledges SET haircut = 0.2`,
 		"issued_is_minted":          `DELETE FROM mints`,
-		"pledged_hours_are_whole":   `UPDATE pledges SET hours = hours + 1`,
+		"pledged_hours_are_whole":   `UPDATE pledges SET hours = hours + 1; UPDATE pledge_windows SET hours = hours + 1`,
+		"windows_are_the_pledge":    `UPDATE pledge_windows SET later_hours = 1`,
+		"only_closed_windows_lapse": `UPDATE accounts SET debits = debits + 1, balance = balance - 1 WHERE kind = 'pledge_available'; ` +
+			`UPDATE accounts SET credits = credits + 1, balance = balance + 1 WHERE kind = 'pledge_expired'`,
+		"shortfalls_are_backing_lapsed": `UPDATE pledges SET status = 'defaulted'`,
+		"substitutions_are_worth_as_much": `INSERT INTO substitutions SELECT 1, id, provider_id, 1, 1, 1, 1, 0, 0, e.epoch_id, e.epoch_id ` +
+			`FROM pledges, (SELECT id AS epoch_id FROM epochs) AS e`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -284,6 +297,11 @@ func failing(ctx context.Context, t *testing.T, db ledger.Querier) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	more, err := providers.CheckJournal(ctx, db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checks = append(checks, more...)
 	var failed []string
 	for _, c := range checks {
 		if !c.OK {

@@ -66,7 +66,8 @@ func (s *Store) Mint(ctx context.Context, n NewMint) (Mint, bool, error) {
 		return Mint{}, false, err
 	}
 	verdict := s.ledger.Submit(ctx, &ledger.Command{
-		Kind: ledger.KindMint, Call: n.Call, Subject: p.ID, Shared: true, Reference: n.Reference, Metadata: n.Metadata,
+		Kind: ledger.KindMint, Call: n.Call, Subject: p.ID, Shared: true, Claims: []ledger.Claim{{On: p.ProviderID, As: claimMint}},
+		Reference: n.Reference, Metadata: n.Metadata,
 		Step: &mintStep{pledge: p, account: n.AccountID, amount: amount},
 	})[0]
 	if verdict.Err != nil {
@@ -92,12 +93,12 @@ func MintOf(t *ledger.Transaction) (Mint, error) {
 	}, nil
 }
 
-// mintStep relies on nothing but balances and what other mints leave alone, so mints against one pledge share a group.
+// mintStep relies on nothing but balances and what other mints leave alone, so mints of one provider share a group.
 type mintStep struct {
 	pledge  Pledge
 	account uuid.UUID
 	amount  int64
-	state   pledgeState
+	state   *State
 	rates   *anchor.Rates
 
 	rate  anchor.Rate
@@ -105,16 +106,16 @@ type mintStep struct {
 }
 
 func (s *mintStep) Lock() []uuid.UUID {
-	return []uuid.UUID{s.pledge.Accounts.Issuance, s.account, s.pledge.Accounts.Available, s.pledge.Accounts.Backing}
+	a := s.pledge.Accounts
+	return []uuid.UUID{a.Issuance, s.account, a.Available, a.Backing, a.Earmarked}
 }
 
-func (s *mintStep) Read(b *ledger.Reads) {
-	s.state.queue(b, s.pledge.ID)
-	s.rates = anchor.ReadRates(b)
+func (s *mintStep) Read(r *ledger.Reads) {
+	s.state, s.rates = ReadState(r, s.pledge.ID), anchor.ReadRates(r)
 }
 
 func (s *mintStep) Decide(book *ledger.Book) (d ledger.Decision, err error) {
-	if s.state.status != PledgeActive || s.pledge.lapsed(book.At()) {
+	if s.state.status != PledgeActive || s.state.schedule.toCome(book.At()) == 0 {
 		return d, ErrPledgeNotActive
 	}
 	if _, kind, err := book.Holder(s.account); err != nil {
@@ -139,27 +140,22 @@ func (s *mintStep) Decide(book *ledger.Book) (d ledger.Decision, err error) {
 	return d, err
 }
 
-// backing returns how many hours the tokens need, if so many are available.
+// backing returns how many hours the tokens need, if so many are available and still to come.
 func (s *mintStep) backing(book *ledger.Book) (int64, error) {
-	worth := s.rate.K.Mul(decimal.NewFromInt(1).Sub(s.state.haircut.Decimal))
-	hours, err := money.DivideUp(s.amount, worth)
+	hours, err := money.DivideUp(s.amount, s.rate.K.Mul(less(s.state.haircut.Decimal)))
 	if errors.Is(err, money.ErrRange) {
 		return 0, ErrInsufficientCollateral
 	}
 	if err != nil {
 		return 0, err
 	}
-	available, err := book.Balance(s.pledge.Accounts.Available)
-	if err == nil && available < hours {
+	held, err := s.pledge.heldIn(book)
+	if err == nil && s.state.schedule.free(held, book.At()) < hours {
 		err = ErrInsufficientCollateral
 	}
 	return hours, err
 }
 
-const insertMintSQL = `
-INSERT INTO mints (seq, transaction_id, pledge_id, account_id, amount, backing_hours, k, haircut, epoch_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
-
-func (s *mintStep) Write(b *ledger.Writes, t *ledger.Transaction) {
-	b.Queue(insertMintSQL, t.Seq, t.ID, s.pledge.ID, s.account, s.amount, s.hours, s.rate.K, s.state.haircut.Decimal, s.rate.Epoch)
+func (s *mintStep) Write(w *ledger.Writes, t *ledger.Transaction) {
+	ledger.WriteOnce(w, mintRowsKey{}, func() *mintRows { return &mintRows{} }).add(s, t)
 }

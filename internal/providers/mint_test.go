@@ -90,8 +90,9 @@ func TestMintsThatMayNotBe(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	p := w.active(h100, 10*hour, "0.5")
-	pending, lapsed := w.pledge(h100, 10*hour), w.active(h100, 10*hour, "0")
-	w.tamper(`UPDATE pledges SET expires_at = now(), starts_at = now() - interval '1 hour' WHERE id = $1`, lapsed.ID)
+	clock := w.stopClock()
+	pending, lapsed := w.pledge(h100, 10*hour), w.activeFor(time.Hour, 10*hour)
+	clock.Advance(time.Hour)
 	rejected := w.pledge(h100, 10*hour)
 	if _, err := w.store.Reject(t.Context(), providers.Rejection{Caller: w.operator, PledgeID: rejected.ID, Reason: "r"}); err != nil {
 		t.Fatal(err)

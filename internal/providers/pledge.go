@@ -2,17 +2,10 @@ package providers
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/shopspring/decimal"
-
-	"github.com/ballast-compute/ballast/internal/id"
-	"github.com/ballast-compute/ballast/internal/ledger"
-	"github.com/ballast-compute/ballast/internal/money"
-	"github.com/ballast-compute/ballast/internal/pg"
 )
 
 // Pledge is GPU-hours that a provider commits. All hours are in millionths.
@@ -24,20 +17,25 @@ type Pledge struct {
 	// Hours is what was committed. Once it is verified, it is what Balances add up to.
 	Hours  int64
 	Region string
-	// StartsAt and ExpiresAt are when the hours can be delivered.
+	// StartsAt and ExpiresAt are when the hours can be delivered, and Windows how many of them when. Lists leave Windows out.
 	StartsAt, ExpiresAt time.Time
+	Windows             []Window
 	// SLAPercent is the availability that the provider promises, if it said.
 	SLAPercent decimal.NullDecimal
 	// DocumentSHA256 is of the signed document behind the pledge, in hexadecimal, or empty.
 	DocumentSHA256 string
+	Terms
+	// MaxDailyHours is how many hours redemptions may take in a day of UTC; 0 for as many as there are.
+	MaxDailyHours int64
 	// Haircut is the share of the hours that can back no token; null until the pledge is verified.
 	Haircut      decimal.NullDecimal
 	RejectReason string
 	Metadata     map[string]string
-	// CreatedBy and VerifiedBy are principals. VerifiedBy and VerifiedAt are zero until it is verified.
+	// CreatedBy and VerifiedBy are principals, and never the same. VerifiedBy and VerifiedAt are zero until it is verified.
 	CreatedBy, VerifiedBy uuid.UUID
 	VerifiedAt, CreatedAt time.Time
 	Balances              Balances
+	Shortfall             Shortfall
 	Accounts              Accounts
 }
 
@@ -53,87 +51,34 @@ type Balances struct {
 	Released  int64 `json:"released"`
 }
 
+// held is what is neither delivered nor lapsed nor taken back: what the provider still has to keep ready.
+func (b Balances) held() int64 { return b.Available + b.Backing + b.Earmarked }
+
+// Shortfall is the part of a defaulted pledge's expired hours that was behind tokens when it lapsed.
+type Shortfall struct {
+	// Hours is in millionths.
+	Hours int64
+	// SCH is what they were to back, at the k of the time, in millionths: more, perhaps, than an account can hold.
+	SCH decimal.Decimal
+}
+
 // Accounts are where the books keep a pledge's hours, and the account from which its provider's tokens are issued.
 type Accounts struct {
 	Commitment, Available, Backing, Earmarked, Delivered, Expired, Released uuid.UUID
 	Issuance                                                                uuid.UUID
 }
 
-// NewPledge says what a provider pledges.
-type NewPledge struct {
-	// Caller is the principal who asks.
-	Caller     uuid.UUID
-	ProviderID uuid.UUID
-	GPUClass   string
-	Hours      money.Quantity
-	// Region is the provider's name of it: up to 64 letters, digits, points, underscores and dashes.
-	Region              string
-	StartsAt, ExpiresAt time.Time
-	SLAPercent          decimal.NullDecimal
-	DocumentSHA256      string
-	Metadata            map[string]string
-}
-
-// CreatePledge records a pledge in a transaction of its own; see CreatePledgeTx.
-func (s *Store) CreatePledge(ctx context.Context, n NewPledge) (p Pledge, err error) {
-	err = pg.InTx(ctx, s.db, pgx.TxOptions{}, func(tx pgx.Tx) error {
-		p, err = s.CreatePledgeTx(ctx, tx, n)
-		return err
-	})
-	return p, err
-}
-
-// CreatePledgeTx records a pledge, which waits for an operator to verify it, and opens its accounts. It returns an [*InvalidError]
-// for one that may not be, ledger.ErrAmountOutOfRange for more hours than an account holds, ErrProviderNotFound, and
-// anchor.ErrClassSunset.
-func (s *Store) CreatePledgeTx(ctx context.Context, tx pgx.Tx, n NewPledge) (Pledge, error) {
-	hours, err := n.check()
+// Pledge returns a pledge as it is now, with its windows, or ErrPledgeNotFound. With a provider, another's pledge is not found.
+func (s *Store) Pledge(ctx context.Context, pledge, provider uuid.UUID) (Pledge, error) {
+	p, err := s.pledgeOf(ctx, pledge, provider)
 	if err != nil {
 		return Pledge{}, err
 	}
-	if err := checkAgainstDatabase(ctx, tx, n); err != nil {
-		return Pledge{}, err
-	}
-	pledge := id.New()
-	if err := insertPledge(ctx, tx, pledge, hours, n); err != nil {
-		return Pledge{}, err
-	}
-	for _, kind := range pledgeAccountKinds {
-		if _, err := ledger.OpenTx(ctx, tx, ledger.NewAccount{
-			Asset: money.GPUHours(n.GPUClass), Kind: kind, ProviderID: n.ProviderID, PledgeID: pledge,
-		}); err != nil {
-			return Pledge{}, err
-		}
-	}
-	return selectPledge(ctx, tx, pledge)
+	p.Windows, err = selectWindows(ctx, s.db, pledge)
+	return p, err
 }
 
-// check refuses what is wrong in itself, and returns the hours in millionths.
-func (n NewPledge) check() (hours int64, err error) {
-	hours, err = n.Hours.Minor(money.MaxScale)
-	switch {
-	case errors.Is(err, money.ErrRange):
-		return 0, ledger.ErrAmountOutOfRange
-	case err != nil:
-		return 0, &InvalidError{"hours", "invalid", "Hours are greater than zero."}
-	case !regionPattern.MatchString(n.Region):
-		return 0, &InvalidError{"region", "malformed", "The region is not a name of letters, digits, points, underscores and dashes."}
-	case n.DocumentSHA256 != "" && !sha256Pattern.MatchString(n.DocumentSHA256):
-		return 0, &InvalidError{"document_sha256", "malformed", "The hash is not 64 lower-case hexadecimal digits."}
-	case !n.StartsAt.Before(n.ExpiresAt):
-		return 0, &InvalidError{"expires_at", "not_after_start", "The pledge ends before it starts."}
-	}
-	if err := checkSLA(n.SLAPercent); err != nil {
-		return 0, err
-	}
-	return hours, checkMetadata(n.Metadata)
-}
-
-// Pledge returns a pledge as it is now, or ErrPledgeNotFound. With a provider, another's pledge is not found.
-func (s *Store) Pledge(ctx context.Context, pledge, provider uuid.UUID) (Pledge, error) {
-	return s.pledgeOf(ctx, pledge, provider)
-}
-
+// pledgeOf is Pledge without the windows.
 func (s *Store) pledgeOf(ctx context.Context, pledge, provider uuid.UUID) (Pledge, error) {
 	p, err := selectPledge(ctx, s.db, pledge)
 	if err == nil && provider != uuid.Nil && p.ProviderID != provider {
@@ -152,7 +97,7 @@ type PledgeFilter struct {
 	Limit  int
 }
 
-// Pledges returns up to Limit pledges, newest first.
+// Pledges returns up to Limit pledges, newest first, without their windows.
 func (s *Store) Pledges(ctx context.Context, f PledgeFilter) ([]Pledge, error) {
 	return selectPledges(ctx, s.db, f)
 }

@@ -1,5 +1,8 @@
 // Package providers is about who stands behind the token: providers, the GPU-hours that they pledge, the tokens that are minted
 // against those, and how far they cover what is out.
+//
+// A pledge's hours are delivered in windows, and lapse when those close. A window's hours count until then ([Store.LapseDue]); what
+// backs tokens is called for ahead of that ([Store.CallRollovers]), so that other hours take its place ([Store.Substitute]).
 package providers
 
 import (
@@ -23,6 +26,14 @@ var (
 	ErrPledgeLapsed = errors.New("the time of the pledge is over")
 	// ErrInsufficientCollateral means that the pledge has fewer hours available than are needed.
 	ErrInsufficientCollateral = errors.New("too few hours of the pledge are available")
+	// ErrInsufficientBacking means that the pledge has fewer hours behind tokens than are to be replaced.
+	ErrInsufficientBacking = errors.New("too few hours of the pledge back tokens")
+	// ErrBackingLapsed means that hours of the pledge which back tokens have lapsed: nothing takes their place any more.
+	ErrBackingLapsed = errors.New("hours of the pledge that back tokens have lapsed")
+	// ErrDocumentPledged means that the signed document stands behind another pledge.
+	ErrDocumentPledged = errors.New("document stands behind another pledge")
+	// ErrSamePerson means that the one who entered a pledge wants to verify it.
+	ErrSamePerson = errors.New("who entered the pledge may not verify it")
 )
 
 // InvalidError is a field of a request that may not be as it is.

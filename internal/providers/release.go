@@ -2,7 +2,6 @@ package providers
 
 import (
 	"context"
-	"errors"
 
 	"github.com/google/uuid"
 
@@ -21,30 +20,31 @@ type Release struct {
 
 // Release takes hours out of what is available. A pledge of which nothing is available, backing or earmarked any more is
 // released. It returns the pledge as it was then, and whether an earlier call with the same digest had done it. It returns
-// ErrPledgeNotFound, ErrPledgeNotActive, ErrInsufficientCollateral for more than is available, or an error of the write path.
+// ErrPledgeNotFound, ErrPledgeNotActive, ErrInsufficientCollateral for more than is available and has not lapsed, or an error of
+// the write path.
 func (s *Store) Release(ctx context.Context, r Release) (Pledge, bool, error) {
-	hours, err := r.Hours.Minor(money.MaxScale)
-	if errors.Is(err, money.ErrRange) {
-		return Pledge{}, false, ledger.ErrAmountOutOfRange
-	}
+	hours, err := hoursOf("hours", r.Hours)
 	if err != nil {
-		return Pledge{}, false, &InvalidError{"hours", "invalid", "Hours are greater than zero."}
+		return Pledge{}, false, err
 	}
-	return s.change(ctx, r.Call, ledger.KindPledgeRelease, r.PledgeID, r.ProviderID, func(p Pledge) ledger.Step {
-		return &releaseStep{pledge: p, hours: hours}
+	return s.change(ctx, r.PledgeID, r.ProviderID, func(p Pledge) *ledger.Command {
+		return &ledger.Command{
+			Kind: ledger.KindPledgeRelease, Call: r.Call, Claims: []ledger.Claim{{On: p.ProviderID}},
+			Step: &releaseStep{pledge: p, hours: hours},
+		}
 	})
 }
 
 type releaseStep struct {
 	pledge Pledge
 	hours  int64
-	state  pledgeState
+	state  *State
 	ends   bool
 }
 
 func (s *releaseStep) Lock() []uuid.UUID { return s.pledge.lock() }
 
-func (s *releaseStep) Read(b *ledger.Reads) { s.state.queue(b, s.pledge.ID) }
+func (s *releaseStep) Read(r *ledger.Reads) { s.state = ReadState(r, s.pledge.ID) }
 
 func (s *releaseStep) Decide(book *ledger.Book) (ledger.Decision, error) {
 	if s.state.status != PledgeActive {
@@ -54,7 +54,7 @@ func (s *releaseStep) Decide(book *ledger.Book) (ledger.Decision, error) {
 	if err != nil {
 		return ledger.Decision{}, err
 	}
-	if left.Available < s.hours {
+	if s.state.schedule.free(left, book.At()) < s.hours {
 		return ledger.Decision{}, ErrInsufficientCollateral
 	}
 	left.Available -= s.hours
@@ -74,6 +74,5 @@ func (s *releaseStep) Write(b *ledger.Writes, t *ledger.Transaction) {
 	if !s.ends {
 		return
 	}
-	b.Queue(setStatusSQL, s.pledge.ID, PledgeReleased)
-	queueEvent(b, s.pledge.ID, PledgeReleased, t)
+	queueStatus(b, s.pledge.ID, PledgeReleased, t)
 }

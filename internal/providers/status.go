@@ -21,7 +21,10 @@ const (
 	PledgeRejected PledgeStatus = "rejected"
 	// PledgeExhausted is a pledge of which all hours that were not released are delivered.
 	PledgeExhausted PledgeStatus = "exhausted"
-	PledgeExpired   PledgeStatus = "expired"
+	// PledgeExpired is a pledge whose last hours lapsed, none of them behind tokens.
+	PledgeExpired PledgeStatus = "expired"
+	// PledgeDefaulted is a pledge of which hours behind tokens lapsed. Nothing is minted against it any more; what it still has
+	// can be redeemed, or replaced, until that lapses too.
 	PledgeDefaulted PledgeStatus = "defaulted"
 	// PledgeReleased is a pledge whose last hours the provider took back.
 	PledgeReleased PledgeStatus = "released"
@@ -37,3 +40,6 @@ var transitions = map[PledgeStatus][]PledgeStatus{
 func (s PledgeStatus) MayBecome(to PledgeStatus) bool {
 	return slices.Contains(transitions[s], to)
 }
+
+// live tells whether hours of a pledge may still be behind tokens.
+func (s PledgeStatus) live() bool { return s == PledgeActive || s == PledgeDefaulted }

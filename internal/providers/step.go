@@ -12,32 +12,91 @@ import (
 	"github.com/ballast-compute/ballast/internal/ledger"
 )
 
-// pledgeState is what of a pledge can change but for its balances, as a step reads it under the lock of its available account.
-type pledgeState struct {
-	status  PledgeStatus
-	haircut decimal.NullDecimal
+// State is what of a pledge decides beside its balances, as a ledger.Step reads it under the lock of the pledge's available
+// account. The steps of a group share it: whatever changes it claims the pledge for itself.
+type State struct {
+	status   PledgeStatus
+	haircut  decimal.NullDecimal
+	schedule schedule
 }
 
-func (s *pledgeState) queue(b *ledger.Reads, pledge uuid.UUID) {
-	b.Queue(`SELECT status, haircut FROM pledges WHERE id = $1`, pledge).
-		QueryRow(func(row pgx.Row) error { return row.Scan(&s.status, &s.haircut) })
+const selectStateSQL = `
+SELECT p.status, p.haircut, p.hours, w.closings, w.later,
+       (SELECT min(sunset_at) FROM class_sunsets s WHERE s.gpu_class = p.gpu_class AND s.status = 'announced')
+FROM pledges p
+CROSS JOIN LATERAL (
+    SELECT array_agg(ends_at ORDER BY n) AS closings, array_agg(later_hours ORDER BY n) AS later FROM pledge_windows WHERE pledge_id = p.id
+) AS w
+WHERE p.id = $1`
+
+type stateKey uuid.UUID
+
+// ReadState queues the read of a pledge's state, once for each group.
+func ReadState(r *ledger.Reads, pledge uuid.UUID) *State {
+	return ledger.ReadOnce(r, stateKey(pledge), func(r *ledger.Reads) *State {
+		s := &State{}
+		r.Queue(selectStateSQL, pledge).QueryRow(func(row pgx.Row) error {
+			var sunset *time.Time
+			err := row.Scan(&s.status, &s.haircut, &s.schedule.hours, &s.schedule.closings, &s.schedule.later, &sunset)
+			s.schedule.sunset = orZero(sunset)
+			return err
+		})
+		return s
+	})
 }
 
-// lock is every account of a pledge that any step on it needs. The available account is the pledge's mutex.
+// Redeemable returns how many of the hours that back tokens can be taken for a redemption: those that have not lapsed.
+func (s *State) Redeemable(b Balances, at time.Time) int64 {
+	_, lapsed := s.schedule.lapsed(b, at)
+	return b.Backing - lapsed
+}
+
+// less is the share of an hour that can back tokens.
+func less(haircut decimal.Decimal) decimal.Decimal { return decimal.NewFromInt(1).Sub(haircut) }
+
+// What changes how far a provider's hours cover its tokens claims the provider, and locks its issuance account. Of the same sort,
+// several may be decided in one group; of different sorts, the later waits, since its decision may rest on coverage that was read
+// before the earlier one.
+const (
+	claimMint       = "mint"
+	claimLapse      = "lapse"
+	claimSubstitute = "substitute"
+	claimRedemption = "redemption"
+)
+
+// ClaimRedemption is what a step claims that asks for, issues or refunds a redemption at a provider.
+func ClaimRedemption(provider uuid.UUID) ledger.Claim {
+	return ledger.Claim{On: provider, As: claimRedemption}
+}
+
+// lock is every account of a pledge that any step on it needs, and that of its provider's issuance. The available account is the
+// pledge's mutex.
 func (p *Pledge) lock() []uuid.UUID {
 	a := p.Accounts
-	return []uuid.UUID{a.Commitment, a.Available, a.Backing, a.Earmarked, a.Delivered, a.Expired, a.Released}
+	return []uuid.UUID{a.Commitment, a.Available, a.Backing, a.Earmarked, a.Delivered, a.Expired, a.Released, a.Issuance}
 }
 
-// balancesIn reads where the pledge's hours are in a book.
+// heldIn reads, in a book, what the pledge's provider still has to keep ready.
+func (p *Pledge) heldIn(book *ledger.Book) (b Balances, err error) {
+	if b.Available, err = book.Balance(p.Accounts.Available); err != nil {
+		return Balances{}, err
+	}
+	if b.Backing, err = book.Balance(p.Accounts.Backing); err != nil {
+		return Balances{}, err
+	}
+	b.Earmarked, err = book.Balance(p.Accounts.Earmarked)
+	return b, err
+}
+
+// balancesIn reads where all of the pledge's hours are in a book.
 func (p *Pledge) balancesIn(book *ledger.Book) (b Balances, err error) {
+	if b, err = p.heldIn(book); err != nil {
+		return Balances{}, err
+	}
 	for _, read := range []struct {
 		account uuid.UUID
 		into    *int64
 	}{
-		{p.Accounts.Available, &b.Available},
-		{p.Accounts.Backing, &b.Backing},
-		{p.Accounts.Earmarked, &b.Earmarked},
 		{p.Accounts.Delivered, &b.Delivered},
 		{p.Accounts.Expired, &b.Expired},
 		{p.Accounts.Released, &b.Released},
@@ -58,14 +117,15 @@ type snapshot struct {
 
 func (s snapshot) encode() ([]byte, error) { return json.Marshal(s) }
 
-// asIn returns the pledge as it was after a transaction that changed it.
+// asIn returns the pledge as it was after a transaction that changed it. It had no shortfall: none of the pledge's own transactions
+// is possible once it has.
 func (p *Pledge) asIn(t *ledger.Transaction) (Pledge, error) {
 	var s snapshot
 	if err := json.Unmarshal(t.Details, &s); err != nil {
 		return Pledge{}, fmt.Errorf("providers: details of transaction %d: %w", t.Seq, err)
 	}
 	then := *p
-	then.Status, then.Balances = s.Status, s.Balances
+	then.Status, then.Balances, then.Shortfall = s.Status, s.Balances, Shortfall{}
 	return then, nil
 }
 
@@ -84,6 +144,12 @@ WITH exhausted AS (
 INSERT INTO pledge_events (pledge_id, status, at, actor, transaction_seq) SELECT id, 'exhausted', $2, $3, $4 FROM exhausted`
 )
 
+// queueStatus writes that a pledge has come to a status, and its event.
+func queueStatus(b *ledger.Writes, pledge uuid.UUID, status PledgeStatus, t *ledger.Transaction) {
+	b.Queue(setStatusSQL, pledge, status)
+	queueEvent(b, pledge, status, t)
+}
+
 func queueEvent(b *ledger.Writes, pledge uuid.UUID, status PledgeStatus, t *ledger.Transaction) {
 	b.Queue(insertEventSQL, pledge, status, t.CreatedAt, t.Caller, t.Seq, nil)
 }
@@ -93,6 +159,3 @@ func queueEvent(b *ledger.Writes, pledge uuid.UUID, status PledgeStatus, t *ledg
 func QueueExhausted(b *ledger.Writes, pledge uuid.UUID, t *ledger.Transaction) {
 	b.Queue(exhaustSQL, pledge, t.CreatedAt, t.Caller, t.Seq)
 }
-
-// lapsed tells whether the pledge's time is over.
-func (p *Pledge) lapsed(at time.Time) bool { return !p.ExpiresAt.After(at) }

@@ -21,29 +21,32 @@ type Verification struct {
 
 // Verify makes a pending pledge active: all its hours become available. It returns the pledge as it was then, and whether an
 // earlier call with the same digest had done it. It returns an [*InvalidError] for the haircut, ErrPledgeNotFound,
-// ErrPledgeNotPending, ErrPledgeLapsed, anchor.ErrClassSunset, or an error of the write path.
+// ErrPledgeNotPending, ErrPledgeLapsed, ErrSamePerson for the one who entered the pledge, anchor.ErrClassSunset, or an error of the
+// write path.
 func (s *Store) Verify(ctx context.Context, v Verification) (Pledge, bool, error) {
 	if err := checkHaircut(v.Haircut); err != nil {
 		return Pledge{}, false, err
 	}
-	return s.change(ctx, v.Call, ledger.KindPledgeActivation, v.PledgeID, uuid.Nil, func(p Pledge) ledger.Step {
-		return &verifyStep{pledge: p, haircut: v.Haircut}
+	return s.change(ctx, v.PledgeID, uuid.Nil, func(p Pledge) *ledger.Command {
+		return &ledger.Command{
+			Kind: ledger.KindPledgeActivation, Call: v.Call, Step: &verifyStep{pledge: p, by: v.Caller, haircut: v.Haircut},
+		}
 	})
 }
 
-// change submits a step on a pledge, and returns the pledge as the step left it.
-func (s *Store) change(
-	ctx context.Context, call ledger.Call, kind ledger.Kind, pledge, provider uuid.UUID, step func(Pledge) ledger.Step,
-) (Pledge, bool, error) {
+// change submits a command about a pledge, and returns the pledge as it left it.
+func (s *Store) change(ctx context.Context, pledge, provider uuid.UUID, command func(Pledge) *ledger.Command) (Pledge, bool, error) {
 	p, err := s.pledgeOf(ctx, pledge, provider)
 	if err != nil {
 		return Pledge{}, false, err
 	}
-	verdict := s.ledger.Submit(ctx, &ledger.Command{Kind: kind, Call: call, Subject: pledge, Step: step(p)})[0]
+	c := command(p)
+	c.Subject = pledge
+	verdict := s.ledger.Submit(ctx, c)[0]
 	if verdict.Err != nil {
 		return Pledge{}, false, verdict.Err
 	}
-	p, err = selectPledge(ctx, s.db, pledge)
+	p, err = s.Pledge(ctx, pledge, uuid.Nil)
 	if err != nil {
 		return Pledge{}, false, err
 	}
@@ -53,23 +56,26 @@ func (s *Store) change(
 
 type verifyStep struct {
 	pledge  Pledge
+	by      uuid.UUID
 	haircut decimal.Decimal
-	state   pledgeState
+	state   *State
 	rates   *anchor.Rates
 }
 
 func (s *verifyStep) Lock() []uuid.UUID { return s.pledge.lock() }
 
-func (s *verifyStep) Read(b *ledger.Reads) {
-	s.state.queue(b, s.pledge.ID)
-	s.rates = anchor.ReadRates(b)
+func (s *verifyStep) Read(r *ledger.Reads) {
+	s.state, s.rates = ReadState(r, s.pledge.ID), anchor.ReadRates(r)
 }
 
 func (s *verifyStep) Decide(book *ledger.Book) (ledger.Decision, error) {
 	if !s.state.status.MayBecome(PledgeActive) {
 		return ledger.Decision{}, ErrPledgeNotPending
 	}
-	if s.pledge.lapsed(book.At()) {
+	if s.by == s.pledge.CreatedBy {
+		return ledger.Decision{}, ErrSamePerson
+	}
+	if s.state.schedule.toCome(book.At()) == 0 {
 		return ledger.Decision{}, ErrPledgeLapsed
 	}
 	if _, announced := s.rates.SunsetAt(s.pledge.GPUClass); announced {

@@ -36,6 +36,8 @@ type world struct {
 	store              *providers.Store
 	provider, operator uuid.UUID
 	holder, account    uuid.UUID
+	// clock is the one that stands still, or nil.
+	clock *pgtest.Clock
 }
 
 func newWorld(t testing.TB) *world {
@@ -97,11 +99,45 @@ func call(caller uuid.UUID) ledger.Call {
 }
 
 func (w *world) newPledge(class string, hours int64) providers.NewPledge {
-	now := time.Now().UTC().Truncate(time.Microsecond)
+	now := w.now()
 	return providers.NewPledge{
 		Caller: w.provider, ProviderID: w.provider, GPUClass: class, Hours: money.Micros(hours), Region: "eu-central-1",
 		StartsAt: now.Add(-time.Hour), ExpiresAt: now.Add(1000 * time.Hour),
 	}
+}
+
+// stopClock makes the time of the database stand still, and be put forward by the test alone.
+func (w *world) stopClock() *pgtest.Clock {
+	w.t.Helper()
+	w.clock = pgtest.NewClock(w.t, w.Database, time.Now())
+	return w.clock
+}
+
+func (w *world) now() time.Time {
+	if w.clock != nil {
+		return w.clock.Now()
+	}
+	return time.Now().UTC().Truncate(time.Microsecond)
+}
+
+// activeFor is an active pledge of H100 hours, without a haircut, that is over after some time.
+func (w *world) activeFor(lasts time.Duration, hours int64) providers.Pledge {
+	w.t.Helper()
+	n := w.newPledge(h100, hours)
+	n.ExpiresAt = w.now().Add(lasts)
+	return w.activate(n, "0")
+}
+
+func (w *world) activate(n providers.NewPledge, haircut string) providers.Pledge {
+	w.t.Helper()
+	p, err := w.store.CreatePledge(w.t.Context(), n)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if p, _, err = w.store.Verify(w.t.Context(), w.verification(p.ID, haircut)); err != nil {
+		w.t.Fatal(err)
+	}
+	return p
 }
 
 func (w *world) pledge(class string, hours int64) providers.Pledge {
@@ -161,7 +197,7 @@ func (w *world) balance(account uuid.UUID) int64 {
 // sound fails the test unless all invariants hold.
 func (w *world) sound() {
 	w.t.Helper()
-	for _, ask := range []func(context.Context, ledger.Querier) ([]ledger.Check, error){providers.Checks, ledger.CheckBalances, ledger.CheckJournal} {
+	for _, ask := range []func(context.Context, ledger.Querier) ([]ledger.Check, error){providers.Checks, providers.CheckJournal, ledger.CheckBalances, ledger.CheckJournal} {
 		checks, err := ask(w.t.Context(), w.App)
 		if err != nil {
 			w.t.Fatal(err)

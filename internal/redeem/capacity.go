@@ -9,6 +9,7 @@ import (
 
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
+	"github.com/ballast-compute/ballast/internal/providers"
 )
 
 // maxLines is over how many pledges one redemption may be spread.
@@ -26,11 +27,39 @@ func worth(amount int64, k decimal.Decimal) (int64, error) {
 
 // candidate is a pledge whose hours may be taken.
 type candidate struct {
-	pledge             uuid.UUID
-	backing, earmarked uuid.UUID
-	expiresAt          time.Time
-	// hours is what backed tokens when it was looked at, without a lock.
+	pledge                        uuid.UUID
+	available, backing, earmarked uuid.UUID
+	// dailyHours is how many may be taken in a day, or 0 for as many as there are.
+	dailyHours int64
+	// hours is what could be taken when it was looked at, without a lock.
 	hours int64
+
+	// state and taken are read under the lock: taken has what other redemptions took, by day.
+	state *providers.State
+	taken map[time.Time]int64
+}
+
+// redeemable returns how many hours can be taken at the book's time: what backs tokens, has not lapsed, and is not too much
+// for a day.
+func (c *candidate) redeemable(b *ledger.Book) (int64, error) {
+	var held providers.Balances
+	for account, into := range map[uuid.UUID]*int64{c.available: &held.Available, c.backing: &held.Backing, c.earmarked: &held.Earmarked} {
+		var err error
+		if *into, err = b.Balance(account); err != nil {
+			return 0, err
+		}
+	}
+	hours := c.state.Redeemable(held, b.At())
+	if c.dailyHours > 0 {
+		hours = min(hours, c.dailyHours-c.taken[dayOf(b.At())])
+	}
+	return hours, nil
+}
+
+// dayOf returns the beginning of a time's day of UTC.
+func dayOf(t time.Time) time.Time {
+	year, month, day := t.UTC().Date()
+	return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
 }
 
 // line is hours of one pledge, and the accounts between which they move.
@@ -59,13 +88,14 @@ func enough(candidates []candidate, hours int64) ([]candidate, bool) {
 // they do not suffice.
 func allocate(b *ledger.Book, candidates []candidate, hours int64) ([]line, error) {
 	var lines []line
-	for _, c := range candidates {
-		held, err := b.Balance(c.backing)
+	for i := range candidates {
+		c := &candidates[i]
+		there, err := c.redeemable(b)
 		if err != nil {
 			return nil, err
 		}
-		take := min(held, hours)
-		if take == 0 || !c.expiresAt.After(b.At()) {
+		take := min(there, hours)
+		if take <= 0 {
 			continue
 		}
 		lines = append(lines, line{pledge: c.pledge, hours: take, from: c.backing, to: c.earmarked})

@@ -12,6 +12,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/id"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
+	"github.com/ballast-compute/ballast/internal/pg/pgtest"
 )
 
 func farFuture() time.Time { return time.Now().Add(1000 * time.Hour) }
@@ -46,8 +47,8 @@ func TestHoursThatExpireFirstAreTakenFirst(t *testing.T) {
 	otherClass := s.desk.pledge(t, s.provider, "H200-SXM-141GB", 10*hour, time.Now().Add(time.Minute))
 	rival, _ := s.desk.provider(t)
 	others := s.desk.pledge(t, rival, h100, 10*hour, time.Now().Add(time.Minute))
-	defaulted := s.desk.pledge(t, s.provider, h100, 10*hour, time.Now().Add(time.Minute))
-	s.become(t, defaulted, "defaulted")
+	expired := s.desk.pledge(t, s.provider, h100, 10*hour, time.Now().Add(time.Minute))
+	s.become(t, expired, "expired")
 	s.mint(t, s.issuance, s.account, 100*hour)
 
 	if diff := cmp.Diff(map[uuid.UUID]int64{s.pledge.id: 4 * hour}, s.lines(t, s.request(t, 4*hour).ID)); diff != "" {
@@ -61,7 +62,7 @@ func TestHoursThatExpireFirstAreTakenFirst(t *testing.T) {
 	if _, _, err := s.Request(t.Context(), s.ask(6*hour+1)); !errors.Is(err, ErrNoCapacity) {
 		t.Errorf("more than there is: %v", err)
 	}
-	for _, untouched := range []pledge{empty, past, otherClass, others, defaulted} {
+	for _, untouched := range []pledge{empty, past, otherClass, others, expired} {
 		if got := s.balance(t, untouched.earmarked); got != 0 {
 			t.Errorf("earmarked %d of a pledge that should not be", got)
 		}
@@ -161,15 +162,15 @@ func TestPledgeIsExhaustedByItsLastDelivery(t *testing.T) {
 func TestHoursThatLapseMeanwhileAreNotTaken(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, 100*hour)
+	clock := pgtest.NewClock(t, s.db, time.Now())
 	ask := s.ask(hour)
-	_, candidates, err := s.capacity(t.Context(), &ask)
-	if err != nil || len(candidates) != 1 {
-		t.Fatal(candidates, err)
+	there, err := s.capacity(t.Context(), &ask)
+	if err != nil || len(there.candidates) != 1 {
+		t.Fatal(there.candidates, err)
 	}
-	candidates[0].expiresAt = time.Now().Add(-time.Minute) // As if the request had waited that long.
-	v := s.books.Submit(t.Context(), &ledger.Command{
-		Kind: ledger.KindRedemptionRequest, Call: ask.Call, Step: &requestStep{ask: &ask, id: id.New(), candidates: candidates},
-	})[0]
+	clock.Advance(1000 * time.Hour) // The request has waited that long.
+	step := &requestStep{ask: &ask, id: id.New(), issuance: there.issuance, candidates: there.candidates}
+	v := s.books.Submit(t.Context(), &ledger.Command{Kind: ledger.KindRedemptionRequest, Call: ask.Call, Claims: step.claims(), Step: step})[0]
 	if !errors.Is(v.Err, ErrNoCapacity) {
 		t.Error(v.Err)
 	}

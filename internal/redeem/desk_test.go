@@ -108,8 +108,10 @@ func (d *desk) pledge(t testing.TB, provider uuid.UUID, class string, backing in
 		b := &pgx.Batch{}
 		b.Queue(`INSERT INTO pledges (id, provider_id, gpu_class, hours, region, starts_at, expires_at, created_by)
 			VALUES ($1, $2, $3, $4, 'eu-1', $5::timestamptz - interval '100 days', $5, $2)`, p.id, provider, class, max(backing, 1), expiresAt)
+		b.Queue(`INSERT INTO pledge_windows (pledge_id, n, starts_at, ends_at, hours, later_hours)
+			SELECT id, 1, starts_at, expires_at, hours, 0 FROM pledges WHERE id = $1`, p.id)
 		b.Queue(`INSERT INTO pledge_events (pledge_id, status, at, actor) VALUES ($1, 'active', now(), $2)`, p.id, provider)
-		b.Queue(`UPDATE pledges SET status = 'active', haircut = 0, verified_by = $2, verified_at = now() WHERE id = $1`, p.id, provider)
+		b.Queue(`UPDATE pledges SET status = 'active', haircut = 0, verified_by = $2, verified_at = now() WHERE id = $1`, p.id, id.New())
 		if err := tx.SendBatch(t.Context(), b).Close(); err != nil {
 			return err
 		}

@@ -68,7 +68,7 @@ func TestGuardsAgainstStatements(t *testing.T) {
 		},
 		{
 			"redemption_lines_are_its_hours",
-			`INSERT INTO redemption_lines SELECT $1, $2, 1`,
+			`INSERT INTO redemption_lines SELECT $1, $2, 1, (now() AT TIME ZONE 'UTC')::date`,
 			[]any{open.ID, s.desk.pledge(t, s.provider, h100, hour, farFuture()).id},
 		},
 		{
@@ -212,11 +212,11 @@ func TestGuardsAgainstRequestsThatTheJournalDoesNotExplain(t *testing.T) {
 		"tokens to elsewhere":     {"redemptions_are_whole", nil, nil, func(c *ledger.Command) { c.Moves[0].To = second }},
 	} {
 		ask := s.ask(hour)
-		_, candidates, err := s.capacity(t.Context(), &ask)
+		there, err := s.capacity(t.Context(), &ask)
 		if err != nil {
 			t.Fatal(err)
 		}
-		honest := &requestStep{ask: &ask, id: id.New(), escrow: earlier.EscrowAccount, candidates: candidates}
+		honest := &requestStep{ask: &ask, id: id.New(), escrow: earlier.EscrowAccount, issuance: there.issuance, candidates: there.candidates}
 		c := &ledger.Command{
 			Kind: ledger.KindRedemptionRequest, Call: ask.Call, Owner: ask.Owner, Subject: honest.id,
 			Moves: []ledger.Move{{From: ask.AccountID, To: honest.escrow, Amount: ask.Amount}},

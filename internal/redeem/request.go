@@ -11,6 +11,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/id"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
+	"github.com/ballast-compute/ballast/internal/providers"
 )
 
 // NewRedemption asks for tokens to be redeemed.
@@ -29,7 +30,7 @@ type NewRedemption struct {
 	Metadata []byte
 }
 
-// Request puts an amount into escrow and earmarks the hours that it is worth, of the provider's pledges that expire first. It
+// Request puts an amount into escrow and earmarks the hours that it is worth, of the provider's pledges that lapse first. It
 // returns the redemption as the request left it, which is dispatched, and whether this repeats the answer to an earlier call.
 //
 // Its errors are ErrNoCapacity, *[InvalidError], anchor.ErrNoEpoch, and of the ledger: ErrAccountNotFound (also for another's account),
@@ -75,17 +76,17 @@ func (n *NewRedemption) mayRedeem(from *ledger.Account) error {
 // command is submitted even if there seem to be none: it may have been accepted before.
 func (r *Redemptions) submitRequest(ctx context.Context, n *NewRedemption, escrow uuid.UUID) (ledger.Verdict, error) {
 	for again := false; ; again = true {
-		rate, candidates, err := r.capacity(ctx, n)
+		there, err := r.capacity(ctx, n)
 		if err != nil {
 			return ledger.Verdict{}, err
 		}
 		all := true
 		if !again {
-			candidates, all = n.enough(rate, candidates)
+			there.candidates, all = n.enough(there.rate, there.candidates)
 		}
-		step := &requestStep{ask: n, id: id.New(), escrow: escrow, candidates: candidates}
+		step := &requestStep{ask: n, id: id.New(), escrow: escrow, issuance: there.issuance, candidates: there.candidates}
 		v := r.books.Submit(ctx, &ledger.Command{
-			Kind: ledger.KindRedemptionRequest, Call: n.Call, Owner: n.Owner, Subject: step.id,
+			Kind: ledger.KindRedemptionRequest, Call: n.Call, Owner: n.Owner, Subject: step.id, Claims: step.claims(),
 			Moves: []ledger.Move{{From: n.AccountID, To: escrow, Amount: n.Amount}}, Step: step,
 		})[0]
 		if all || !errors.Is(v.Err, ErrNoCapacity) {
@@ -115,6 +116,8 @@ func (n *NewRedemption) enough(read anchor.RateRead, candidates []candidate) ([]
 type requestStep struct {
 	ask        *NewRedemption
 	id, escrow uuid.UUID
+	// issuance is the provider's, whose lock goes with the claim on the provider.
+	issuance   uuid.UUID
 	candidates []candidate
 
 	rates *anchor.Rates
@@ -123,17 +126,35 @@ type requestStep struct {
 	lines []line
 }
 
-// Lock returns the accounts of the candidates. A pledge's status need not be read again: what ends a pledge
-// empties its backing.
+// claims has the provider, whose coverage this changes, and each pledge that gives only so many hours in a day: what others took of
+// it in this group, no balance tells.
+func (s *requestStep) claims() []ledger.Claim {
+	claims := []ledger.Claim{providers.ClaimRedemption(s.ask.ProviderID)}
+	for i := range s.candidates {
+		if s.candidates[i].dailyHours > 0 {
+			claims = append(claims, ledger.Claim{On: s.candidates[i].pledge})
+		}
+	}
+	return claims
+}
+
+// Lock returns the accounts of the candidates. The available one is a pledge's mutex.
 func (s *requestStep) Lock() []uuid.UUID {
-	accounts := make([]uuid.UUID, 0, 2*len(s.candidates))
-	for _, c := range s.candidates {
-		accounts = append(accounts, c.backing, c.earmarked)
+	accounts := make([]uuid.UUID, 0, 1+3*len(s.candidates))
+	accounts = append(accounts, s.issuance)
+	for i := range s.candidates {
+		c := &s.candidates[i]
+		accounts = append(accounts, c.available, c.backing, c.earmarked)
 	}
 	return accounts
 }
 
-func (s *requestStep) Read(b *ledger.Reads) { s.rates = anchor.ReadRates(b) }
+func (s *requestStep) Read(r *ledger.Reads) {
+	s.rates = anchor.ReadRates(r)
+	for i := range s.candidates {
+		s.candidates[i].queue(r)
+	}
+}
 
 func (s *requestStep) Decide(b *ledger.Book) (d ledger.Decision, err error) {
 	amount, err := s.ask.Amount.Minor(money.Scale(money.SCH))

@@ -13,7 +13,8 @@ WITH redemption AS (
                              recipient_account, status, metadata, requested_by, created_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 ), lines AS (
-    INSERT INTO redemption_lines (redemption_id, pledge_id, hours) SELECT $1, l.* FROM unnest($17::uuid[], $18::bigint[]) AS l
+    INSERT INTO redemption_lines (redemption_id, pledge_id, hours, requested_on)
+    SELECT $1, l.pledge_id, l.hours, ($16::timestamptz AT TIME ZONE 'UTC')::date FROM unnest($17::uuid[], $18::bigint[]) AS l (pledge_id, hours)
 )
 INSERT INTO redemption_events (redemption_id, n, status, at, actor, detail)
 SELECT $1, e.n, e.status, $16, $19, NULLIF(e.detail, '') FROM unnest($20::text[], $21::text[]) WITH ORDINALITY AS e (status, detail, n)`

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
+	"github.com/ballast-compute/ballast/internal/providers"
 )
 
 // Issuance is a provider's word that it has given the credits.
@@ -103,7 +104,9 @@ func (r *Redemptions) settle(ctx context.Context, redemption uuid.UUID, mine Fil
 	if err := r.route(ctx, step); err != nil {
 		return ledger.Verdict{}, err
 	}
-	return r.books.Submit(ctx, &ledger.Command{Kind: step.kind, Call: call, Subject: redemption, Settles: true, Step: step})[0], nil
+	return r.books.Submit(ctx, &ledger.Command{
+		Kind: step.kind, Call: call, Subject: redemption, Settles: true, Claims: []ledger.Claim{providers.ClaimRedemption(found.ProviderID)}, Step: step,
+	})[0], nil
 }
 
 // errSameGrant means that the redemption was issued with this very grant before.
@@ -117,9 +120,9 @@ type settleStep struct {
 	reason string
 	// redemption is as it was before the locks; of it, only what never changes is used.
 	redemption *Redemption
-	// to is where the amount goes: the provider's issuance account, or back.
-	to    uuid.UUID
-	lines []line
+	// to is where the amount goes: the provider's issuance account, or back. The first is locked either way, as the provider is claimed.
+	to, issuance uuid.UUID
+	lines        []line
 	// pledges is the available and backing accounts of the lines' pledges: they are locked, though nothing leaves them, since
 	// whether a pledge is exhausted depends on them too.
 	pledges []uuid.UUID
@@ -137,7 +140,7 @@ type state struct {
 }
 
 func (s *settleStep) Lock() []uuid.UUID {
-	accounts := append([]uuid.UUID{s.redemption.EscrowAccount, s.to}, s.pledges...)
+	accounts := append([]uuid.UUID{s.redemption.EscrowAccount, s.to, s.issuance}, s.pledges...)
 	for _, l := range s.lines {
 		accounts = append(accounts, l.from, l.to)
 	}

@@ -22,8 +22,6 @@ JOIN accounts a ON a.pledge_id = l.pledge_id AND a.kind = 'pledge_available'
 JOIN accounts b ON b.pledge_id = l.pledge_id AND b.kind = 'pledge_backing'
 WHERE l.redemption_id = $1 ORDER BY l.pledge_id`
 
-	selectIssuanceSQL = `SELECT id FROM accounts WHERE provider_id = $1 AND asset = $2 AND kind = 'issuance'`
-
 	selectStateSQL = `
 SELECT r.status, COALESCE(r.provider_grant_id, ''), (SELECT count(*) FROM redemption_events e WHERE e.redemption_id = r.id),
        (SELECT g.id FROM redemptions g WHERE g.provider_id = r.provider_id AND g.provider_grant_id = $2)
@@ -43,9 +41,9 @@ func (r *Redemptions) route(ctx context.Context, s *settleStep) error {
 	s.to = s.redemption.AccountID
 	destination := ledger.AccountBacking
 	b := &pgx.Batch{}
+	b.Queue(selectIssuanceSQL, s.redemption.ProviderID, money.SCH).QueryRow(func(row pgx.Row) error { return row.Scan(&s.issuance) })
 	if s.kind == ledger.KindRedemptionIssue {
 		destination = ledger.AccountDelivered
-		b.Queue(selectIssuanceSQL, s.redemption.ProviderID, money.SCH).QueryRow(func(row pgx.Row) error { return row.Scan(&s.to) })
 	}
 	b.Queue(selectLinesSQL, s.redemption.ID, string(destination)).Query(func(rows pgx.Rows) (err error) {
 		s.lines, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (l line, err error) {
@@ -58,6 +56,9 @@ func (r *Redemptions) route(ctx context.Context, s *settleStep) error {
 	})
 	if err := r.pool.SendBatch(ctx, b).Close(); err != nil {
 		return fmt.Errorf("redeem: accounts of a settlement: %w", err)
+	}
+	if s.kind == ledger.KindRedemptionIssue {
+		s.to = s.issuance
 	}
 	return nil
 }

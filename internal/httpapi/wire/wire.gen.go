@@ -174,6 +174,7 @@ const (
 	ErrorCodeClassSunset            ErrorCode = "class_sunset"
 	ErrorCodeConflict               ErrorCode = "conflict"
 	ErrorCodeCoverageTooLow         ErrorCode = "coverage_too_low"
+	ErrorCodeDocumentPledged        ErrorCode = "document_pledged"
 	ErrorCodeForbidden              ErrorCode = "forbidden"
 	ErrorCodeFourEyes               ErrorCode = "four_eyes"
 	ErrorCodeIdempotencyInProgress  ErrorCode = "idempotency_in_progress"
@@ -217,6 +218,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeConflict:
 		return true
 	case ErrorCodeCoverageTooLow:
+		return true
+	case ErrorCodeDocumentPledged:
 		return true
 	case ErrorCodeForbidden:
 		return true
@@ -283,6 +286,24 @@ func (e FactorBound) Valid() bool {
 	case FactorBoundPrice:
 		return true
 	case FactorBoundQuality:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Firmness.
+const (
+	FirmnessFirm          Firmness = "firm"
+	FirmnessInterruptible Firmness = "interruptible"
+)
+
+// Valid indicates whether the value is a known member of the Firmness enum.
+func (e Firmness) Valid() bool {
+	switch e {
+	case FirmnessFirm:
+		return true
+	case FirmnessInterruptible:
 		return true
 	default:
 		return false
@@ -469,6 +490,27 @@ func (e Role) Valid() bool {
 	}
 }
 
+// Defines values for RolloverCallStatus.
+const (
+	RolloverCallStatusAnswered  RolloverCallStatus = "answered"
+	RolloverCallStatusDefaulted RolloverCallStatus = "defaulted"
+	RolloverCallStatusOpen      RolloverCallStatus = "open"
+)
+
+// Valid indicates whether the value is a known member of the RolloverCallStatus enum.
+func (e RolloverCallStatus) Valid() bool {
+	switch e {
+	case RolloverCallStatusAnswered:
+		return true
+	case RolloverCallStatusDefaulted:
+		return true
+	case RolloverCallStatusOpen:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SunsetStatus.
 const (
 	SunsetStatusAnnounced SunsetStatus = "announced"
@@ -492,17 +534,19 @@ func (e SunsetStatus) Valid() bool {
 
 // Defines values for TransactionKind.
 const (
-	TransactionKindHold              TransactionKind = "hold"
-	TransactionKindHoldCapture       TransactionKind = "hold_capture"
-	TransactionKindHoldVoid          TransactionKind = "hold_void"
-	TransactionKindMint              TransactionKind = "mint"
-	TransactionKindPledgeActivation  TransactionKind = "pledge_activation"
-	TransactionKindPledgeRelease     TransactionKind = "pledge_release"
-	TransactionKindRedemptionIssue   TransactionKind = "redemption_issue"
-	TransactionKindRedemptionRefund  TransactionKind = "redemption_refund"
-	TransactionKindRedemptionRequest TransactionKind = "redemption_request"
-	TransactionKindReversal          TransactionKind = "reversal"
-	TransactionKindTransfer          TransactionKind = "transfer"
+	TransactionKindHold               TransactionKind = "hold"
+	TransactionKindHoldCapture        TransactionKind = "hold_capture"
+	TransactionKindHoldVoid           TransactionKind = "hold_void"
+	TransactionKindMint               TransactionKind = "mint"
+	TransactionKindPledgeActivation   TransactionKind = "pledge_activation"
+	TransactionKindPledgeLapse        TransactionKind = "pledge_lapse"
+	TransactionKindPledgeRelease      TransactionKind = "pledge_release"
+	TransactionKindPledgeSubstitution TransactionKind = "pledge_substitution"
+	TransactionKindRedemptionIssue    TransactionKind = "redemption_issue"
+	TransactionKindRedemptionRefund   TransactionKind = "redemption_refund"
+	TransactionKindRedemptionRequest  TransactionKind = "redemption_request"
+	TransactionKindReversal           TransactionKind = "reversal"
+	TransactionKindTransfer           TransactionKind = "transfer"
 )
 
 // Valid indicates whether the value is a known member of the TransactionKind enum.
@@ -518,7 +562,11 @@ func (e TransactionKind) Valid() bool {
 		return true
 	case TransactionKindPledgeActivation:
 		return true
+	case TransactionKindPledgeLapse:
+		return true
 	case TransactionKindPledgeRelease:
+		return true
+	case TransactionKindPledgeSubstitution:
 		return true
 	case TransactionKindRedemptionIssue:
 		return true
@@ -1129,35 +1177,72 @@ type CreateMintRequest struct {
 
 // CreatePledgeRequest GPU-hours to pledge.
 type CreatePledgeRequest struct {
-	// DocumentSha256 Of the signed document behind the pledge.
+	// Datacenter The provider's name of the building.
+	Datacenter *ShortText `json:"datacenter,omitempty"`
+
+	// DeliveryCurve How many GPUs are delivered when: windows of at least a minute, in any order, that do not overlap, lie between `starts_at` and `expires_at`,
+	// and add up to `hours` exactly. Hours of a window count until it closes, and then lapse. Without a curve, they all do at `expires_at`.
+	DeliveryCurve []DeliveryWindow `json:"delivery_curve,omitempty"`
+
+	// DocumentSha256 Of the signed document behind the pledge. It stands behind one pledge.
 	//
 	// Examples: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 	DocumentSha256 *Sha256 `json:"document_sha256,omitempty"`
+
+	// Encumbrance What rights others have in the capacity.
+	Encumbrance *LongText `json:"encumbrance,omitempty"`
 
 	// ExpiresAt Until when; later than `starts_at` and than now.
 	//
 	// Examples: 2026-08-03T11:00:00Z
 	ExpiresAt RequestTime `json:"expires_at"`
 
+	// Firmness Whether the provider may interrupt what it delivers.
+	Firmness *Firmness `json:"firmness,omitempty"`
+
 	// GPUClass A GPU class, as listed at `/v1/gpu-classes`.
 	//
 	// Examples: H100-SXM-80GB
 	GPUClass GPUClassName `json:"gpu_class"`
+
+	// Hardware What the GPUs are in. What is left out is as published for the class.
+	Hardware *Hardware `json:"hardware,omitempty"`
 
 	// Hours GPU-hours to move, greater than zero, with at most six decimals.
 	//
 	// Examples: 500.000000
 	Hours Hours `json:"hours"`
 
+	// MaxConcurrency GPUs that can be used at once. No window has more.
+	//
+	// Examples: 64
+	MaxConcurrency *GPUCount `json:"max_concurrency,omitempty"`
+
+	// MaxDailyHours Hours that redemptions may take in a day of UTC.
+	//
+	// Examples: 500.000000
+	MaxDailyHours *Hours `json:"max_daily_hours,omitempty"`
+
 	// Metadata The caller's own strings by name, up to 50 and 4 KiB in all. Kept and answered as they are.
 	//
 	// Examples: {"order":"A-17"}
 	Metadata Metadata `json:"metadata,omitempty"`
 
+	// NoticeHours How long ahead the provider must be told of a use, in hours.
+	NoticeHours *NoticeHours `json:"notice_hours,omitempty"`
+
+	// ProviderID Whose pledge it is. Needed from an operator; a provider pledges for itself.
+	//
+	// Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
+	ProviderID *ProviderID `json:"provider_id,omitempty"`
+
 	// Region The provider's name of the region where the GPUs are.
 	//
 	// Examples: eu-central-1
 	Region Region `json:"region"`
+
+	// Remedy What the holder gets where that is missed.
+	Remedy *LongText `json:"remedy,omitempty"`
 
 	// SLAPercent The availability that the provider promises.
 	//
@@ -1260,6 +1345,24 @@ type Cursor = string
 //
 // Examples: 0.483939
 type Decimal = string
+
+// DeliveryWindow A time in which so many GPUs are delivered.
+type DeliveryWindow struct {
+	// End A time, RFC 3339, preferably in UTC; one with another offset is converted.
+	//
+	// Examples: 2026-08-03T11:00:00Z
+	End RequestTime `json:"end"`
+
+	// Gpus A number of GPUs.
+	//
+	// Examples: 64
+	Gpus GPUCount `json:"gpus"`
+
+	// Start A time, RFC 3339, preferably in UTC; one with another offset is converted.
+	//
+	// Examples: 2026-08-03T11:00:00Z
+	Start RequestTime `json:"start"`
+}
 
 // Direction `debit` takes from the account, `credit` adds to it.
 type Direction string
@@ -1430,6 +1533,7 @@ type EpochSummary struct {
 // | `not_found` | 404 | there is no such thing, or none that this key may see |
 // | `method_not_allowed` | 405 | the path has no such method |
 // | `conflict` | 409 | the thing is in a state in which this cannot be done |
+// | `document_pledged` | 409 | the signed document stands behind another pledge |
 // | `idempotency_in_progress` | 409 | a request with this key is still running: wait, and send it again |
 // | `batch_aborted` | 409 | another transfer of the atomic batch was refused |
 // | `not_reversible` | 409 | a transaction of this kind cannot be reversed |
@@ -1474,6 +1578,9 @@ type FieldError struct {
 	// Field A path such as `transfers[3].amount`, or the name of a parameter or header.
 	Field string `json:"field"`
 }
+
+// Firmness Whether the provider may interrupt what it delivers.
+type Firmness string
 
 // FullAmount An amount at the full scale of its asset (six decimals for SCH and GPU-hours, two for USD), zero or more.
 //
@@ -1531,10 +1638,37 @@ type GPUClassList struct {
 // Examples: H100-SXM-80GB
 type GPUClassName = string
 
+// GPUCount A number of GPUs.
+//
+// Examples: 64
+type GPUCount = int
+
+// GPUMemory Memory of one GPU in gigabytes, greater than 0, with at most three decimals.
+//
+// Examples: 80
+type GPUMemory = string
+
 // Haircut The share of a pledge's hours that can back no token, from 0 to less than 1, with at most six decimals.
 //
 // Examples: 0.1
 type Haircut = string
+
+// Hardware What the GPUs are in. What is left out is as published for the class.
+type Hardware struct {
+	// FormFactor Such as SXM5 or PCIe.
+	FormFactor *ShortText `json:"form_factor,omitempty"`
+
+	// Interconnect How the GPUs and the machines are linked.
+	Interconnect *string `json:"interconnect,omitempty"`
+
+	// MemoryGb Memory of one GPU in gigabytes, greater than 0, with at most three decimals.
+	//
+	// Examples: 80
+	MemoryGb *GPUMemory `json:"memory_gb,omitempty"`
+
+	// NodeSize GPUs in one machine.
+	NodeSize *int `json:"node_size,omitempty"`
+}
 
 // Hold An amount set aside in an account.
 type Hold struct {
@@ -1678,6 +1812,9 @@ type KeyID = string
 // Examples: 1.827637993920972644376899696
 type Link = string
 
+// LongText A statement of a few sentences.
+type LongText = string
+
 // Metadata The caller's own strings by name, up to 50 and 4 KiB in all. Kept and answered as they are.
 //
 // Examples: {"order":"A-17"}
@@ -1790,6 +1927,9 @@ type NextEpoch struct {
 	ReferenceClass GPUClassName `json:"reference_class"`
 }
 
+// NoticeHours How long ahead the provider must be told of a use, in hours.
+type NoticeHours = int
+
 // OpenAPI An OpenAPI document.
 type OpenAPI = string
 
@@ -1815,10 +1955,21 @@ type Pledge struct {
 	// Examples: 2026-08-03T10:55:00.014Z
 	CreatedAt Time `json:"created_at"`
 
+	// CreatedBy Who entered it.
+	//
+	// Examples: hldr_01kz3efbkqejct09jatt7rtv3g
+	CreatedBy PrincipalID `json:"created_by"`
+
+	// Datacenter The provider's name of the building, if it said.
+	Datacenter *ShortText `json:"datacenter"`
+
 	// DeliveredHours Hours given as credits.
 	//
 	// Examples: 500.000000
 	DeliveredHours FullHours `json:"delivered_hours"`
+
+	// DeliveryCurve When the hours are delivered, in the order of time. Left out in lists.
+	DeliveryCurve []PledgeWindow `json:"delivery_curve,omitempty"`
 
 	// DocumentSha256 Of the signed document behind the pledge, if there is one.
 	DocumentSha256 *Sha256 `json:"document_sha256"`
@@ -1827,6 +1978,9 @@ type Pledge struct {
 	//
 	// Examples: 500.000000
 	EarmarkedHours FullHours `json:"earmarked_hours"`
+
+	// Encumbrance What rights others have in the capacity, if the provider said.
+	Encumbrance *LongText `json:"encumbrance"`
 
 	// ExpiredHours Hours that lapsed.
 	//
@@ -1838,6 +1992,9 @@ type Pledge struct {
 	// Examples: 2026-08-03T10:55:00.014Z
 	ExpiresAt Time `json:"expires_at"`
 
+	// Firmness Whether the provider may interrupt what it delivers.
+	Firmness Firmness `json:"firmness"`
+
 	// GPUClass A GPU class, as listed at `/v1/gpu-classes`.
 	//
 	// Examples: H100-SXM-80GB
@@ -1845,6 +2002,9 @@ type Pledge struct {
 
 	// Haircut The share of the hours that can back no token; null until the pledge is verified.
 	Haircut *Haircut `json:"haircut"`
+
+	// Hardware What the GPUs are in. What is left out is as published for the class.
+	Hardware Hardware `json:"hardware"`
 
 	// Hours Hours that were committed.
 	//
@@ -1856,10 +2016,19 @@ type Pledge struct {
 	// Examples: pldg_01kz3hx7c2edkaqv1v5t6kygy6
 	ID PledgeID `json:"id"`
 
+	// MaxConcurrency GPUs that can be used at once, if there is a limit.
+	MaxConcurrency *GPUCount `json:"max_concurrency"`
+
+	// MaxDailyHours Hours that redemptions may take in a day of UTC, if there is a limit. Refunded ones do not count.
+	MaxDailyHours *FullHours `json:"max_daily_hours"`
+
 	// Metadata The caller's own strings by name, up to 50 and 4 KiB in all. Kept and answered as they are.
 	//
 	// Examples: {"order":"A-17"}
 	Metadata Metadata `json:"metadata"`
+
+	// NoticeHours How long ahead the provider must be told of a use, in hours.
+	NoticeHours NoticeHours `json:"notice_hours"`
 
 	// ProviderID A provider.
 	//
@@ -1879,6 +2048,12 @@ type Pledge struct {
 	// Examples: 500.000000
 	ReleasedHours FullHours `json:"released_hours"`
 
+	// Remedy What the holder gets where the SLA is missed, if the provider said.
+	Remedy *LongText `json:"remedy"`
+
+	// Shortfall What of it lapsed behind tokens; null unless the pledge has defaulted.
+	Shortfall *Shortfall `json:"shortfall"`
+
 	// SLAPercent The availability that the provider promises, if it said.
 	SLAPercent *Percent `json:"sla_percent"`
 
@@ -1892,6 +2067,9 @@ type Pledge struct {
 
 	// VerifiedAt When it became active.
 	VerifiedAt *Time `json:"verified_at"`
+
+	// VerifiedBy The operator who verified it; never the one who entered it.
+	VerifiedBy *PrincipalID `json:"verified_by"`
 }
 
 // PledgeID A pledge.
@@ -1910,6 +2088,27 @@ type PledgePage struct {
 
 // PledgeStatus `pending` until an operator makes it `active` or it is `rejected`; later `exhausted`, when all hours are delivered; `expired`; `defaulted`, when the provider does not deliver; or `released`, when the provider has taken all hours back.
 type PledgeStatus string
+
+// PledgeWindow A time in which hours of a pledge are delivered.
+type PledgeWindow struct {
+	// End When what is left of its hours lapses.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	End Time `json:"end"`
+
+	// Gpus How many deliver at once; null for a pledge that only says by when.
+	Gpus *GPUCount `json:"gpus"`
+
+	// Hours What they deliver. Shares of a millionth are rounded so that all windows add up.
+	//
+	// Examples: 500.000000
+	Hours FullHours `json:"hours"`
+
+	// Start A time in UTC, RFC 3339, to the microsecond.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	Start Time `json:"start"`
+}
 
 // PostingPage One page of an account's postings.
 type PostingPage struct {
@@ -2006,6 +2205,7 @@ type Problem struct {
 	// | `not_found` | 404 | there is no such thing, or none that this key may see |
 	// | `method_not_allowed` | 405 | the path has no such method |
 	// | `conflict` | 409 | the thing is in a state in which this cannot be done |
+	// | `document_pledged` | 409 | the signed document stands behind another pledge |
 	// | `idempotency_in_progress` | 409 | a request with this key is still running: wait, and send it again |
 	// | `batch_aborted` | 409 | another transfer of the atomic batch was refused |
 	// | `not_reversible` | 409 | a transaction of this kind cannot be reversed |
@@ -2287,6 +2487,67 @@ type ReverseTransactionRequest struct {
 // Role What a key may do.
 type Role string
 
+// RolloverCall Asks a provider to put other hours behind tokens.
+type RolloverCall struct {
+	// ClosedAt When it was answered or defaulted.
+	ClosedAt *Time `json:"closed_at"`
+
+	// ClosesAt The closing at which hours behind tokens begin to lapse.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	ClosesAt Time `json:"closes_at"`
+
+	// GPUClass A GPU class, as listed at `/v1/gpu-classes`.
+	//
+	// Examples: H100-SXM-80GB
+	GPUClass GPUClassName `json:"gpu_class"`
+
+	// Hours How many of them do within the notice, brought up to date while the call is open.
+	//
+	// Examples: 500.000000
+	Hours FullHours `json:"hours"`
+
+	// ID A rollover call.
+	//
+	// Examples: roll_01kz3s2m4ef1pb8f3qg5v6d7xk
+	ID RolloverCallID `json:"id"`
+
+	// OpenedAt A time in UTC, RFC 3339, to the microsecond.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	OpenedAt Time `json:"opened_at"`
+
+	// PledgeID Whose hours lapse.
+	//
+	// Examples: pldg_01kz3hx7c2edkaqv1v5t6kygy6
+	PledgeID PledgeID `json:"pledge_id"`
+
+	// ProviderID Who is called.
+	//
+	// Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
+	ProviderID ProviderID `json:"provider_id"`
+
+	// Status `open`; `answered` once nothing lapses within the notice any more; `defaulted` once something has.
+	Status RolloverCallStatus `json:"status"`
+}
+
+// RolloverCallID A rollover call.
+//
+// Examples: roll_01kz3s2m4ef1pb8f3qg5v6d7xk
+type RolloverCallID = string
+
+// RolloverCallPage One page of rollover calls.
+type RolloverCallPage struct {
+	// Data The calls, newest first.
+	Data []RolloverCall `json:"data"`
+
+	// NextCursor Send it as `cursor` to get the next page. Null on the last page.
+	NextCursor *NextCursor `json:"next_cursor"`
+}
+
+// RolloverCallStatus `open`; `answered` once nothing lapses within the notice any more; `defaulted` once something has.
+type RolloverCallStatus string
+
 // RotateAPIKeyRequest How the old key ends and the new one begins.
 type RotateAPIKeyRequest struct {
 	// ExpiresAt When the new key stops working; never, when left out.
@@ -2314,6 +2575,22 @@ type ServiceStatus struct {
 // Examples: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 type Sha256 = string
 
+// ShortText A name or a few words.
+type ShortText = string
+
+// Shortfall Hours that were behind tokens when they lapsed, because nothing took their place in time.
+type Shortfall struct {
+	// Hours How many. They are among the expired hours.
+	//
+	// Examples: 500.000000
+	Hours FullHours `json:"hours"`
+
+	// Sch What they were to back, at the k of the time: hours · k · (1 − haircut), rounded up.
+	//
+	// Examples: 12.500000
+	Sch FullAmount `json:"sch"`
+}
+
 // Signature Who did it, and when.
 type Signature struct {
 	// At A time in UTC, RFC 3339, to the microsecond.
@@ -2325,6 +2602,87 @@ type Signature struct {
 	//
 	// Examples: hldr_01kz3efbkqejct09jatt7rtv3g
 	By PrincipalID `json:"by"`
+}
+
+// SubstitutePledgeRequest What takes the place of hours behind tokens. Give `hours` or `amount`; without either, all of them are replaced.
+type SubstitutePledgeRequest struct {
+	// Amount How many SCH the hours that are replaced are worth, at the k of now and less the haircut.
+	//
+	// Examples: 12.500000
+	Amount *Amount `json:"amount,omitempty"`
+
+	// Hours How many hours of this pledge are replaced.
+	//
+	// Examples: 500.000000
+	Hours *Hours `json:"hours,omitempty"`
+
+	// SubstitutePledgeID Whose hours take their place. An active pledge of the same provider.
+	//
+	// Examples: pldg_01kz3hx7c2edkaqv1v5t6kygy6
+	SubstitutePledgeID PledgeID `json:"substitute_pledge_id"`
+}
+
+// Substitution Hours of a pledge that took the place of another's behind tokens.
+type Substitution struct {
+	// CreatedAt A time in UTC, RFC 3339, to the microsecond.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	CreatedAt Time `json:"created_at"`
+
+	// EpochID The epoch in force.
+	//
+	// Examples: epoch_01kz3dkwm0fpy8v3t8w1q61y26
+	EpochID EpochID `json:"epoch_id"`
+
+	// Haircut The share of what was replaced that could back no token.
+	//
+	// Examples: 0.1
+	Haircut Haircut `json:"haircut"`
+
+	// Hours Hours that are available again.
+	//
+	// Examples: 500.000000
+	Hours FullHours `json:"hours"`
+
+	// ID A transaction of the journal.
+	//
+	// Examples: txn_01kz3m6exeenkv78jrqv960y8t
+	ID TransactionID `json:"id"`
+
+	// K SCH per hour of what was replaced: of the last epoch that valued its class.
+	//
+	// Examples: 0.483939
+	K Decimal `json:"k"`
+
+	// PledgeID Whose hours were behind the tokens.
+	//
+	// Examples: pldg_01kz3hx7c2edkaqv1v5t6kygy6
+	PledgeID PledgeID `json:"pledge_id"`
+
+	// Seq A place in the journal. Later transactions have higher ones; there may be gaps.
+	//
+	// Examples: 3
+	Seq Seq `json:"seq"`
+
+	// SubstituteHaircut The share of what took its place that can back no token.
+	//
+	// Examples: 0.1
+	SubstituteHaircut Haircut `json:"substitute_haircut"`
+
+	// SubstituteHours Hours that took their place.
+	//
+	// Examples: 500.000000
+	SubstituteHours FullHours `json:"substitute_hours"`
+
+	// SubstituteK SCH per hour of what took its place.
+	//
+	// Examples: 0.483939
+	SubstituteK Decimal `json:"substitute_k"`
+
+	// SubstitutePledgeID Whose hours are now.
+	//
+	// Examples: pldg_01kz3hx7c2edkaqv1v5t6kygy6
+	SubstitutePledgeID PledgeID `json:"substitute_pledge_id"`
 }
 
 // Sunset The end of a GPU class, from its proposal on.
@@ -2760,6 +3118,11 @@ type HolderIDFilter = HolderID
 // Limit defines model for Limit.
 type Limit = int32
 
+// PledgeIDFilter A pledge.
+//
+// Examples: pldg_01kz3hx7c2edkaqv1v5t6kygy6
+type PledgeIDFilter = PledgeID
+
 // PledgeStatusFilter `pending` until an operator makes it `active` or it is `rejected`; later `exhausted`, when all hours are delivered; `expired`; `defaulted`, when the provider does not deliver; or `released`, when the provider has taken all hours back.
 type PledgeStatusFilter = PledgeStatus
 
@@ -2775,6 +3138,9 @@ type RedemptionStatusFilter = RedemptionStatus
 //
 // Examples: INV-2026-0042
 type ReferenceFilter = Reference
+
+// RolloverCallStatusFilter `open`; `answered` once nothing lapses within the notice any more; `defaulted` once something has.
+type RolloverCallStatusFilter = RolloverCallStatus
 
 // SunsetGPUClass A GPU class, as listed at `/v1/gpu-classes`.
 //
@@ -2818,6 +3184,9 @@ type NotFound = Problem
 
 // PayloadTooLarge Why a request was refused or failed (RFC 9457).
 type PayloadTooLarge = Problem
+
+// PledgeConflict Why a request was refused or failed (RFC 9457).
+type PledgeConflict = Problem
 
 // RateLimited Why a request was refused or failed (RFC 9457).
 type RateLimited = Problem
@@ -3035,6 +3404,12 @@ type ReleasePledgeParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// SubstitutePledgeParams defines parameters for SubstitutePledge.
+type SubstitutePledgeParams struct {
+	// IdempotencyKey Chosen by the caller, new for each thing it wants done, the same for each attempt at it. A random UUID is fine.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
 // VerifyPledgeParams defines parameters for VerifyPledge.
 type VerifyPledgeParams struct {
 	// IdempotencyKey Chosen by the caller, new for each thing it wants done, the same for each attempt at it. A random UUID is fine.
@@ -3117,6 +3492,24 @@ type GetTrialBalanceParams struct {
 
 	// Format `csv` answers as `text/csv`, with a header line; left out, it is `json`.
 	Format *TrialBalanceFormat `form:"format,omitempty" json:"format,omitempty"`
+}
+
+// ListRolloverCallsParams defines parameters for ListRolloverCalls.
+type ListRolloverCallsParams struct {
+	// Status Only calls that have this status.
+	Status *RolloverCallStatusFilter `form:"status,omitempty" json:"status,omitempty"`
+
+	// ProviderID Only what belongs to this provider.
+	ProviderID *ProviderIDFilter `form:"provider_id,omitempty" json:"provider_id,omitempty"`
+
+	// PledgeID Only what is about this pledge.
+	PledgeID *PledgeIDFilter `form:"pledge_id,omitempty" json:"pledge_id,omitempty"`
+
+	// Limit How many items a page has at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before, sent with the same filters. Opaque.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ListTransactionsParams defines parameters for ListTransactions.
@@ -3223,6 +3616,9 @@ type RejectPledgeJSONRequestBody = RejectPledgeRequest
 
 // ReleasePledgeJSONRequestBody defines body for ReleasePledge for application/json ContentType.
 type ReleasePledgeJSONRequestBody = ReleasePledgeRequest
+
+// SubstitutePledgeJSONRequestBody defines body for SubstitutePledge for application/json ContentType.
+type SubstitutePledgeJSONRequestBody = SubstitutePledgeRequest
 
 // VerifyPledgeJSONRequestBody defines body for VerifyPledge for application/json ContentType.
 type VerifyPledgeJSONRequestBody = VerifyPledgeRequest
