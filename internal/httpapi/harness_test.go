@@ -85,7 +85,7 @@ func newAPI(reads, writes *pgxpool.Pool, set *settings) (httpapi.API, func(conte
 	keys := access.NewAuthenticator(reads, set.transport.Logger)
 	set.transport.Authenticate = keys.Authenticate
 	api := httpapi.API{
-		Ledger: books, Auditor: ledger.NewAuditor(reads, set.transport.Logger, redeem.CheckJournal), Access: access.NewStore(reads),
+		Ledger: books, Auditor: ledger.NewAuditor(reads, set.transport.Logger, redeem.CheckJournal, providers.CheckJournal), Access: access.NewStore(reads),
 		Providers: providers.NewStore(reads, books), Redemptions: redeem.New(reads, books), Pool: reads, RequestTimeout: set.timeout,
 	}
 	return api, func(ctx context.Context) error {
