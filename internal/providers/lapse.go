@@ -109,19 +109,19 @@ func (s *lapseStep) Decide(book *ledger.Book) (d ledger.Decision, err error) {
 		d.Epoch = s.worth.Epoch
 	}
 	b.Available, b.Backing, b.Expired = b.Available-available, b.Backing-backing, b.Expired+available+backing
-	s.status = s.state.afterLapse(b, backing > 0, book.At())
+	s.status = s.state.afterLapse(b, backing > 0)
 	s.changed = s.status != s.state.status
 	d.Details, err = snapshot{Status: s.status, Balances: b}.encode()
 	return d, err
 }
 
 // afterLapse is the status of a pledge some of whose hours have lapsed: defaulted if they were behind tokens, and expired if they
-// were the last.
-func (s *State) afterLapse(b Balances, defaults bool, at time.Time) PledgeStatus {
+// were the last. (Where anything is still to come, that much is left.)
+func (s *State) afterLapse(b Balances, defaults bool) PledgeStatus {
 	switch {
 	case s.status == PledgeActive && defaults:
 		return PledgeDefaulted
-	case s.status == PledgeActive && b.held() == 0 && s.schedule.toCome(at) == 0:
+	case s.status == PledgeActive && b.held() == 0:
 		return PledgeExpired
 	}
 	return s.status

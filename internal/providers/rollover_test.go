@@ -106,6 +106,10 @@ func TestCallsLookAheadAlongTheCurve(t *testing.T) {
 	first := clock.Now()
 	closes := func(week int) time.Time { return p.Windows[week].EndsAt }
 	w.calls(p, providers.RolloverCall{Status: providers.CallOpen, ClosesAt: closes(2), Hours: 164 * hour, OpenedAt: first})
+	w.move(ledger.KindRedemptionRequest, p.Accounts.Backing, p.Accounts.Earmarked, 200*hour) // These are delivered of the same windows.
+	w.callRollovers(0)
+	w.calls(p, providers.RolloverCall{Status: providers.CallOpen, ClosesAt: closes(2), Hours: 164 * hour, OpenedAt: first})
+	w.move(ledger.KindRedemptionRefund, p.Accounts.Earmarked, p.Accounts.Backing, 200*hour)
 	clock.Advance(week)
 	w.lapse(1)
 	w.callRollovers(0)

@@ -136,6 +136,10 @@ func TestDailyHoursAreGuarded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		limited := requestStep{ask: &ask, candidates: there.candidates}
+		if diff := cmp.Diff([]ledger.Claim{providers.ClaimRedemption(s.provider), {On: there.candidates[0].pledge}}, limited.claims()); diff != "" {
+			t.Error("it is not decided alone:", diff)
+		}
 		there.candidates[0].dailyHours = 0 // As if it had no limit.
 		step := &requestStep{ask: &ask, id: id.New(), escrow: earlier.EscrowAccount, issuance: there.issuance, candidates: there.candidates}
 		v := s.books.Submit(t.Context(), &ledger.Command{
