@@ -54,7 +54,7 @@ func TestContractIsAnsweredAsGiven(t *testing.T) {
 		t.Errorf("listed: %v", listed)
 	}
 	s.post("operator", "/v1/pledges/{contract}/verify", `{}`).want(403, "four_eyes")
-	s.post("second_operator", "/v1/pledges/{contract}/verify", `{}`).want(200).
+	s.post("second", "/v1/pledges/{contract}/verify", `{}`).want(200).
 		expect("status", "active", "verified_by", s.names["second_operator"], "created_by", s.names["operator"])
 	s.get("provider", "/v1/pledges/{pledge}").want(200).expect(
 		"created_by", s.names["provider"], "verified_by", s.names["operator"], "firmness", "firm", "notice_hours", "0", "datacenter", nil,
