@@ -27,7 +27,7 @@ func TestAnEpochOverHTTP(t *testing.T) {
 		expect("epoch_id", s.names["this"], "in_force", s.names["epoch"], "total.outstanding", "100.000000", "total.sch_before", "2391.000000",
 			"providers.0.provider_id", s.names["provider"], "providers.0.outstanding", "100.000000", "providers.0.sch_before", "1391.000000",
 			"providers.0.coverage_before", "13.910000", "providers.1.coverage_after", nil)
-	// Both pledges are of H100s, which do less work for their price than a B200.
+	// All pledges are of H100s, which do less work for their price than a B200.
 	h100 := preview.at("factors").([]any)[6].(object)
 	if h100["gpu_class"] != "H100-SXM-80GB" || h100["k_before"] != "1.000000" || h100["k_after"] != "0.889701" || h100["bound_by"] != "quality" {
 		t.Errorf("previewed %v", h100)

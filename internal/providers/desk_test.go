@@ -7,7 +7,7 @@ import (
 
 	"github.com/ballast-compute/ballast/internal/id"
 	"github.com/ballast-compute/ballast/internal/money"
-	"github.com/ballast-compute/ballast/internal/redeem"
+	"github.com/ballast-compute/ballast/internal/redeem" //nolint:depguard // the model looks from above at what becomes of a pledge's hours
 )
 
 // desk redeems tokens at the world's provider, and knows which redemptions are under way.

@@ -279,7 +279,7 @@ func (p *play) step(rt *rapid.T) (err, want error) {
 			return nil, nil
 		}
 		want = m.substitute(p.now(), by, amount)
-		_, err = p.world.substitute(m.id, by.id, amount)
+		_, err = p.substitute(m.id, by.id, amount)
 	}
 	return err, want
 }
