@@ -31,6 +31,7 @@ func TestRacesWhileWindowsClose(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	clock := w.stopClock()
+	d := &desk{world: w, account: w.account, escrow: w.open(money.SCH)}
 	refusals := []error{
 		providers.ErrInsufficientCollateral, providers.ErrInsufficientBacking, providers.ErrBackingLapsed, providers.ErrPledgeNotActive, errNoCapacity,
 		ledger.ErrInsufficientFunds,
@@ -62,8 +63,7 @@ func TestRacesWhileWindowsClose(t *testing.T) {
 				}
 			case 4:
 				if i%12 == 4 {
-					d := newDesk(w)
-					err = d.request(w, w.account, 1+rand.Int64N(10*hour))
+					_, err = d.earmark(p, 1+rand.Int64N(10*hour))
 					break
 				}
 				_, err = w.store.LapseDue(t.Context())

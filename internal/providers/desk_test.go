@@ -1,49 +1,93 @@
 package providers_test
 
 import (
-	"slices"
+	"errors"
 
 	"github.com/google/uuid"
 
-	"github.com/ballast-compute/ballast/internal/id"
+	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
-	"github.com/ballast-compute/ballast/internal/redeem" //nolint:depguard // the model looks from above at what becomes of a pledge's hours
+	"github.com/ballast-compute/ballast/internal/providers"
 )
 
-// desk redeems tokens at the world's provider, and knows which redemptions are under way.
+// desk does with a pledge's hours what redemptions do, by what this package offers them. An hour is a token.
 type desk struct {
-	redemptions *redeem.Redemptions
-	under       []uuid.UUID
+	*world
+	// account is where the tokens come from, and escrow where they wait.
+	account, escrow uuid.UUID
 }
 
-func newDesk(w *world) desk {
-	return desk{redemptions: redeem.New(w.App, w.ledger)}
+var errNoCapacity = errors.New("too few hours can be redeemed")
+
+// earmarked is hours of a pledge that are on their way.
+type earmarked struct {
+	pledge providers.Pledge
+	hours  int64
 }
 
-var errNoCapacity = redeem.ErrNoCapacity
+// earmark takes hours from behind tokens, and the tokens with them.
+func (d *desk) earmark(pledge uuid.UUID, hours int64) (earmarked, error) {
+	e := earmarked{pledge: d.get(pledge), hours: hours}
+	return e, d.submit(ledger.KindRedemptionRequest, &earmarkStep{earmarked: e},
+		ledger.Move{From: d.account, To: d.escrow, Amount: money.Micros(hours)})
+}
 
-func (d *desk) request(w *world, account uuid.UUID, amount int64) error {
-	r, _, err := d.redemptions.Request(w.t.Context(), redeem.NewRedemption{
-		Call: call(w.holder), Owner: w.holder, AccountID: account, Amount: money.Micros(amount), ProviderID: w.provider, GPUClass: h100,
-	})
-	if err == nil {
-		d.under = append(d.under, r.ID)
+// deliver burns the tokens; refund gives them back, and the hours.
+func (d *desk) deliver(e earmarked) error {
+	a := e.pledge.Accounts
+	return d.submit(ledger.KindRedemptionIssue, &deliverStep{e}, ledger.Move{From: d.escrow, To: a.Issuance, Amount: money.Micros(e.hours)},
+		ledger.Move{From: a.Earmarked, To: a.Delivered, Amount: money.Micros(e.hours)})
+}
+
+func (d *desk) refund(e earmarked) error {
+	a := e.pledge.Accounts
+	return d.submit(ledger.KindRedemptionRefund, nil, ledger.Move{From: d.escrow, To: d.account, Amount: money.Micros(e.hours)},
+		ledger.Move{From: a.Earmarked, To: a.Backing, Amount: money.Micros(e.hours)})
+}
+
+func (d *desk) submit(kind ledger.Kind, step ledger.Step, moves ...ledger.Move) error {
+	return d.ledger.Submit(d.t.Context(), &ledger.Command{
+		Kind: kind, Call: call(d.holder), Claims: []ledger.Claim{providers.ClaimRedemption(d.provider)}, Moves: moves, Step: step,
+	})[0].Err
+}
+
+type earmarkStep struct {
+	earmarked
+	state *providers.State
+}
+
+func (s *earmarkStep) Lock() []uuid.UUID {
+	a := s.pledge.Accounts
+	return []uuid.UUID{a.Available, a.Backing, a.Earmarked, a.Issuance}
+}
+
+func (s *earmarkStep) Read(r *ledger.Reads) { s.state = providers.ReadState(r, s.pledge.ID) }
+
+func (s *earmarkStep) Decide(book *ledger.Book) (d ledger.Decision, err error) {
+	var held [3]int64
+	for i, account := range s.Lock()[:3] {
+		if held[i], err = book.Balance(account); err != nil {
+			return d, err
+		}
 	}
-	return err
+	b := providers.Balances{Available: held[0], Backing: held[1], Earmarked: held[2]}
+	if s.state.Redeemable(b, book.At()) < s.hours {
+		return d, errNoCapacity
+	}
+	d.Moves = []ledger.Move{{From: s.pledge.Accounts.Backing, To: s.pledge.Accounts.Earmarked, Amount: money.Micros(s.hours)}}
+	return d, nil
 }
 
-// end issues a redemption under way, or rejects it.
-func (d *desk) end(w *world, which int, issued bool) (err error) {
-	redemption := d.under[which]
-	d.under = slices.Delete(d.under, which, which+1)
-	if issued {
-		_, _, err = d.redemptions.Issue(w.t.Context(), redeem.Issuance{
-			Call: call(w.provider), ProviderID: w.provider, RedemptionID: redemption, GrantID: id.New().String(),
-		})
-		return err
-	}
-	_, _, err = d.redemptions.Reject(w.t.Context(), redeem.Rejection{
-		Call: call(w.provider), ProviderID: w.provider, RedemptionID: redemption, Reason: "no capacity",
-	})
-	return err
+func (s *earmarkStep) Write(*ledger.Writes, *ledger.Transaction) {}
+
+// deliverStep ends a pledge of which nothing is left.
+type deliverStep struct{ earmarked }
+
+func (s *deliverStep) Lock() []uuid.UUID {
+	return []uuid.UUID{s.pledge.Accounts.Available, s.pledge.Accounts.Backing}
+}
+func (s *deliverStep) Read(*ledger.Reads)                           {}
+func (s *deliverStep) Decide(*ledger.Book) (ledger.Decision, error) { return ledger.Decision{}, nil }
+func (s *deliverStep) Write(w *ledger.Writes, t *ledger.Transaction) {
+	providers.QueueExhausted(w, s.pledge.ID, t)
 }

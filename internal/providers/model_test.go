@@ -137,12 +137,17 @@ func (m *modelled) substitute(at time.Time, by *modelled, hours int64) error {
 	return nil
 }
 
-// provision is a provider's pledges, in the order of their ids, and what became of the tokens minted against them.
+// provision is a provider's pledges, and what became of the tokens minted against them.
 type provision struct {
 	pledges []*modelled
 	funds   int64
-	// earmarks has the lines of each redemption under way.
-	earmarks []map[*modelled]int64
+	// under has the hours of each redemption under way.
+	under []underway
+}
+
+type underway struct {
+	of *modelled
+	earmarked
 }
 
 // inDefault tells whether hours behind tokens have lapsed, recorded or not: what is minted then is for coverage to say.
@@ -153,58 +158,32 @@ func (p *provision) inDefault(at time.Time) bool {
 	})
 }
 
-// redeem earmarks hours in the order in which they begin to lapse. An hour is a token.
-func (p *provision) redeem(at time.Time, amount int64) error {
+// redeem earmarks hours of a pledge. An hour is a token.
+func (p *provision) redeem(m *modelled, at time.Time, amount int64) error {
 	if amount > p.funds {
 		return ledger.ErrInsufficientFunds
 	}
-	inOrder := slices.Clone(p.pledges)
-	slices.SortStableFunc(inOrder, func(a, b *modelled) int { return a.begins().Compare(b.begins()) })
-	lines, rest := map[*modelled]int64{}, amount
-	for _, m := range inOrder {
-		_, lapsed := m.lapsed(at)
-		if take := min(m.balances.Backing-lapsed, rest); take > 0 {
-			lines[m] = take
-			rest -= take
-		}
-	}
-	if rest > 0 {
+	if _, lapsed := m.lapsed(at); amount > m.balances.Backing-lapsed {
 		return errNoCapacity
 	}
-	for m, hours := range lines {
-		m.balances.Backing -= hours
-		m.balances.Earmarked += hours
-	}
+	m.balances.Backing -= amount
+	m.balances.Earmarked += amount
 	p.funds -= amount
-	p.earmarks = append(p.earmarks, lines)
 	return nil
 }
 
-// begins is the first closing that leaves less than is behind tokens or earmarked.
-func (m *modelled) begins() time.Time {
-	for _, w := range m.windows {
-		if left := m.toCome(w.EndsAt); left < m.balances.Backing+m.balances.Earmarked {
-			return w.EndsAt
-		}
-	}
-	return time.Time{}
-}
-
 // settle ends a redemption: its hours are delivered, or back tokens again.
-func (p *provision) settle(which int, issued bool) {
-	for m, hours := range p.earmarks[which] {
-		m.balances.Earmarked -= hours
-		if !issued {
-			m.balances.Backing += hours
-			p.funds += hours
-			continue
-		}
-		m.balances.Delivered += hours
-		if m.status == providers.PledgeActive && m.held() == 0 {
-			m.status = providers.PledgeExhausted
-		}
+func (p *provision) settle(u underway, delivered bool) {
+	u.of.balances.Earmarked -= u.hours
+	if !delivered {
+		u.of.balances.Backing += u.hours
+		p.funds += u.hours
+		return
 	}
-	p.earmarks = slices.Delete(p.earmarks, which, which+1)
+	u.of.balances.Delivered += u.hours
+	if u.of.status == providers.PledgeActive && u.of.held() == 0 {
+		u.of.status = providers.PledgeExhausted
+	}
 }
 
 // drawPledge makes a pledge of H100 hours with a random curve, or none, and its model.
@@ -228,10 +207,8 @@ func (w *world) drawPledge(rt *rapid.T) *modelled {
 
 // play is a provision in the database, and the model that predicts it.
 type play struct {
-	*world
-	provision
 	desk
-	account uuid.UUID
+	provision
 }
 
 func (p *play) step(rt *rapid.T) (err, want error) {
@@ -240,7 +217,7 @@ func (p *play) step(rt *rapid.T) (err, want error) {
 	if rapid.Bool().Draw(rt, "all") {
 		amount = max(1, m.free(p.now()))
 	}
-	what := rapid.SampledFrom([]string{"mint", "mint", "release", "redeem", "redeem", "issue", "reject", "advance", "lapse", "substitute", "substitute"}).Draw(rt, "what")
+	what := rapid.SampledFrom([]string{"mint", "mint", "release", "redeem", "redeem", "deliver", "refund", "advance", "lapse", "substitute", "substitute"}).Draw(rt, "what")
 	if what == "mint" || what == "release" {
 		if p.inDefault(p.now()) {
 			what = "lapse"
@@ -252,20 +229,19 @@ func (p *play) step(rt *rapid.T) (err, want error) {
 			p.funds += amount
 		}
 		n := p.newMint(m.id, amount)
-		n.AccountID = p.account
+		n.AccountID = p.desk.account
 		_, _, err = p.store.Mint(p.t.Context(), n)
 	case "release":
 		want = m.release(p.now(), amount)
 		_, err = p.release(m.id, amount)
 	case "redeem":
-		want = p.redeem(p.now(), amount)
-		err = p.request(p.world, p.account, amount)
-	case "issue", "reject":
-		if len(p.earmarks) > 0 {
-			which := rapid.IntRange(0, len(p.earmarks)-1).Draw(rt, "which")
-			p.settle(which, what == "issue")
-			err = p.end(p.world, which, what == "issue")
+		var e earmarked
+		want = p.redeem(m, p.now(), amount)
+		if e, err = p.earmark(m.id, amount); err == nil {
+			p.under = append(p.under, underway{m, e})
 		}
+	case "deliver", "refund":
+		err = p.end(rt, what == "deliver")
 	case "advance":
 		p.clock.Advance(time.Duration(rapid.IntRange(1, 15).Draw(rt, "hours")) * time.Hour)
 	case "lapse":
@@ -284,6 +260,21 @@ func (p *play) step(rt *rapid.T) (err, want error) {
 	return err, want
 }
 
+// end delivers or refunds one of the redemptions under way, if there is one.
+func (p *play) end(rt *rapid.T, delivered bool) error {
+	if len(p.under) == 0 {
+		return nil
+	}
+	which := rapid.IntRange(0, len(p.under)-1).Draw(rt, "which")
+	u := p.under[which]
+	p.under = slices.Delete(p.under, which, which+1)
+	p.settle(u, delivered)
+	if delivered {
+		return p.deliver(u.earmarked)
+	}
+	return p.refund(u.earmarked)
+}
+
 func TestPledgesFollowTheModel(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -294,7 +285,7 @@ func TestPledgesFollowTheModel(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.provider = provider.ID
-		p := &play{world: w, account: w.open(money.SCH), desk: newDesk(w)}
+		p := &play{desk: desk{world: w, account: w.open(money.SCH), escrow: w.open(money.SCH)}}
 		for range rapid.IntRange(1, 3).Draw(rt, "pledges") {
 			p.pledges = append(p.pledges, w.drawPledge(rt))
 		}
@@ -308,7 +299,7 @@ func TestPledgesFollowTheModel(t *testing.T) {
 					rt.Fatalf("%s %+v %d, want %s %+v %d", got.Status, got.Balances, got.Shortfall.Hours, m.status, m.balances, m.shortfall)
 				}
 			}
-			if got := w.balance(p.account); got != p.funds {
+			if got := w.balance(p.desk.account); got != p.funds {
 				rt.Fatalf("the holder has %d, want %d", got, p.funds)
 			}
 		}
