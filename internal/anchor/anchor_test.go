@@ -290,6 +290,9 @@ func TestEpochsFollowEachOther(t *testing.T) {
 	_, err = d.Pool.Exec(t.Context(), `INSERT INTO epochs (id, number, effective_at, reference_class, method, inputs, inputs_sha256, created_at)
 		VALUES (gen_random_uuid(), 3, now() + interval '2 hours', 'H100-SXM-80GB', 'm', 'a', sha256('a'), now() - interval '1 s')`)
 	refused(t, "another time of writing", err, "BL004", "epochs_follow_each_other")
+	_, err = d.Pool.Exec(t.Context(), `INSERT INTO epochs (id, number, effective_at, reference_class, method, inputs, inputs_sha256, link)
+		VALUES (gen_random_uuid(), 3, now() + interval '2 hours', 'H100-SXM-80GB', 'm', 'a', sha256('a'), 0)`)
+	refused(t, "a link of nothing", err, "23514", "epochs_link_is_positive")
 }
 
 func TestAppOnlyReads(t *testing.T) {

@@ -634,6 +634,26 @@ func TestTamperingIsFound(t *testing.T) {
 	}
 }
 
+// A draft that somebody changed behind the guards is not published: it is computed again first.
+func TestATamperedDraftIsNotPublished(t *testing.T) {
+	t.Parallel()
+	for _, sql := range []string{
+		`UPDATE epoch_drafts SET factors = jsonb_set(factors, '{4,k}', '"0.9"') WHERE id = $1`,
+		`UPDATE epoch_drafts SET link = 1.1 WHERE id = $1`,
+		`UPDATE epoch_drafts SET inputs = '{}', inputs_sha256 = sha256('{}') WHERE id = $1`,
+	} {
+		d := newDesk(t)
+		e := mustDraft(d)
+		if _, err := d.approve(e.ID, d.other); err != nil {
+			t.Fatal(err)
+		}
+		d.tampered(sql, e.ID)
+		if _, err := d.announce(e.ID, time.Time{}); !errors.Is(err, anchor.ErrInputs) {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+}
+
 // Each guard of the database against publishing what two operators did not sign, by the run-time role and by everybody else.
 func TestNothingIsPublishedButWhatWasApproved(t *testing.T) {
 	t.Parallel()
