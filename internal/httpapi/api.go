@@ -31,7 +31,7 @@ const (
 	supplySlots = 2
 )
 
-// API is the domain that the routes answer for. All fields but EpochPolicy and RequestTimeout must be set.
+// API is the domain that the routes answer for. All fields but the policies and RequestTimeout must be set.
 type API struct {
 	Ledger  *ledger.Ledger
 	Auditor *ledger.Auditor
@@ -45,6 +45,8 @@ type API struct {
 	Pool *pgxpool.Pool
 	// EpochPolicy is how far and how fast the anchor may move. By default it is [anchor.DefaultEpochPolicy].
 	EpochPolicy anchor.EpochPolicy
+	// IndexPolicy decides how far the index is to be believed. By default it is anchor.DefaultIndexPolicy.
+	IndexPolicy anchor.IndexPolicy
 	// RequestTimeout bounds the work for one request. By default it is ten seconds.
 	RequestTimeout time.Duration
 
@@ -59,6 +61,9 @@ func New(api API, transport Transport) http.Handler {
 	}
 	if api.EpochPolicy == (anchor.EpochPolicy{}) {
 		api.EpochPolicy = anchor.DefaultEpochPolicy()
+	}
+	if api.IndexPolicy == (anchor.IndexPolicy{}) {
+		api.IndexPolicy = anchor.DefaultIndexPolicy()
 	}
 	api.logger = withRequestContext(transport.Logger)
 	api.supply = make(chan struct{}, supplySlots)

@@ -78,6 +78,7 @@ func TestEveryErrorCodeOccurs(t *testing.T) {
 		{"idempotency_key":"b","from_account":"{alice_account}","to_account":"{bob_account}","amount":"1000"}]}`).want(200).
 		expect("results.0.status", "409", "results.0.error.code", "batch_aborted", "results.1.error.code", "insufficient_funds")
 
+	note("index_stale")             // TestMintsStopWhereTheIndexIsStale
 	note("idempotency_in_progress") // TestKeyOfARunningRequest
 	note("rate_limited")            // TestRateLimit
 	note("internal")                // TestDefectsGiveNothingAway

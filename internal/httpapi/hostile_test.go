@@ -46,7 +46,7 @@ func attacksOn(body object, path string) []attack {
 	}
 	limit := 64 << 10
 	switch {
-	case strings.HasSuffix(path, "/batch"):
+	case strings.HasSuffix(path, "/batch"), path == "/v1/quotes":
 		limit = 6 << 20
 	case path == "/v1/pledges":
 		limit = 256 << 10

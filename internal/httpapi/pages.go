@@ -120,6 +120,21 @@ func (q *query) instant(name string) *time.Time {
 	return &t
 }
 
+// bound returns a time by which a list is bounded, whenever that is, or nil if the parameter is not there.
+func (q *query) bound(name string) *time.Time {
+	text := q.text(name)
+	if text == "" {
+		return nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		q.invalidValue(name)
+		return nil
+	}
+	t = q.time(name, t)
+	return &t
+}
+
 // seq returns a place in the journal, or nil if the parameter is not there.
 func (q *query) seq(name string) *int64 {
 	text := q.text(name)

@@ -50,6 +50,7 @@ var (
 	pledgeNotActive        = kind{http.StatusUnprocessableEntity, wire.ErrorCodePledgeNotActive, "The pledge is not active."}
 	classSunset            = kind{http.StatusUnprocessableEntity, wire.ErrorCodeClassSunset, "The sunset of this GPU class is announced."}
 	noCapacity             = kind{http.StatusUnprocessableEntity, wire.ErrorCodeNoCapacity, "The provider has too few hours of this class that back tokens."}
+	indexStale             = kind{http.StatusUnprocessableEntity, wire.ErrorCodeIndexStale, "The index of this GPU class has been stale or thin for too long. Redemption stays open."}
 	keyReused              = kind{http.StatusUnprocessableEntity, wire.ErrorCodeIdempotencyKeyReused, "The idempotency key was used for another request."}
 	internal               = kind{http.StatusInternalServerError, wire.ErrorCodeInternal, "The server failed. Quote the request id when asking for help."}
 	overloaded             = kind{http.StatusServiceUnavailable, wire.ErrorCodeOverloaded, "The server has too much to do. Nothing was done; wait as long as Retry-After says."}
@@ -143,6 +144,7 @@ var errorTable = []struct {
 	{anchor.ErrSunsetNotFound, missing},
 	{anchor.ErrSunsetStatus, conflict.saying("A sunset of this class is proposed or announced, or this one is withdrawn.")},
 	{anchor.ErrReferenceSunset, conflict.saying("The others are measured by this class. Move the reference to another first.")},
+	{anchor.ErrIndexStale, indexStale},
 
 	{id.ErrMalformed, missing},
 
@@ -198,6 +200,9 @@ func fieldsOf(err error) ([]problem.FieldError, bool) {
 	}
 	if e, ok := errors.AsType[*redeem.InvalidError](err); ok {
 		return []problem.FieldError{{Field: e.Field, Code: e.Code, Detail: e.Detail}}, true
+	}
+	if e, ok := errors.AsType[*anchor.QuotesError](err); ok {
+		return quoteFaults(e), true
 	}
 	if e, ok := errors.AsType[*strictjson.Error](err); ok {
 		field := e.Field

@@ -25,6 +25,7 @@ const (
 	Redemption Prefix = "rdmp"
 	Epoch      Prefix = "epoch"
 	Sunset     Prefix = "snst"
+	QuoteBatch Prefix = "qbat"
 	Request    Prefix = "req"
 	Principal  Prefix = "prin"
 	Rollover   Prefix = "roll"

@@ -51,7 +51,7 @@ type mintDetails struct {
 
 // Mint issues tokens to a holder's account and sets amount / (k · (1 − haircut)) hours of the pledge behind them, rounded up. It
 // tells whether an earlier call with the same digest had done it. It returns ErrPledgeNotFound, ErrPledgeNotActive,
-// ErrInsufficientCollateral, anchor.ErrNoEpoch, anchor.ErrNoFactor or anchor.ErrClassSunset; of the account, ledger.ErrAccountNotFound,
+// ErrInsufficientCollateral, anchor.ErrNoEpoch, anchor.ErrNoFactor, anchor.ErrClassSunset or anchor.ErrIndexStale; of the account, ledger.ErrAccountNotFound,
 // ErrAccountKind, ErrAccountFrozen, ErrAccountClosed, ErrAssetMismatch or ErrAmountOutOfRange; or an error of the write path.
 func (s *Store) Mint(ctx context.Context, n NewMint) (Mint, bool, error) {
 	amount, err := n.Amount.Minor(money.MaxScale)
@@ -100,6 +100,7 @@ type mintStep struct {
 	amount  int64
 	state   *State
 	rates   *anchor.Rates
+	index   *anchor.IndexRead
 
 	rate  anchor.Rate
 	hours int64
@@ -112,6 +113,7 @@ func (s *mintStep) Lock() []uuid.UUID {
 
 func (s *mintStep) Read(r *ledger.Reads) {
 	s.state, s.rates = ReadState(r, s.pledge.ID), anchor.ReadRates(r)
+	s.index = anchor.ReadIndex(r, s.pledge.GPUClass)
 }
 
 func (s *mintStep) Decide(book *ledger.Book) (d ledger.Decision, err error) {
@@ -124,6 +126,9 @@ func (s *mintStep) Decide(book *ledger.Book) (d ledger.Decision, err error) {
 		return d, ledger.ErrAccountKind
 	}
 	if s.rate, err = s.rates.ToMint(s.pledge.GPUClass, book.At()); err != nil {
+		return d, err
+	}
+	if err = s.index.MayMint(book.At(), anchor.DefaultIndexPolicy()); err != nil {
 		return d, err
 	}
 	if s.hours, err = s.backing(book); err != nil {

@@ -179,6 +179,7 @@ const (
 	ErrorCodeFourEyes               ErrorCode = "four_eyes"
 	ErrorCodeIdempotencyInProgress  ErrorCode = "idempotency_in_progress"
 	ErrorCodeIdempotencyKeyReused   ErrorCode = "idempotency_key_reused"
+	ErrorCodeIndexStale             ErrorCode = "index_stale"
 	ErrorCodeInsufficientCollateral ErrorCode = "insufficient_collateral"
 	ErrorCodeInsufficientFunds      ErrorCode = "insufficient_funds"
 	ErrorCodeInternal               ErrorCode = "internal"
@@ -228,6 +229,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeIdempotencyInProgress:
 		return true
 	case ErrorCodeIdempotencyKeyReused:
+		return true
+	case ErrorCodeIndexStale:
 		return true
 	case ErrorCodeInsufficientCollateral:
 		return true
@@ -346,6 +349,30 @@ func (e HolderStatus) Valid() bool {
 	case HolderStatusActive:
 		return true
 	case HolderStatusSuspended:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for IndexStatus.
+const (
+	IndexStatusCarried IndexStatus = "carried"
+	IndexStatusFresh   IndexStatus = "fresh"
+	IndexStatusStale   IndexStatus = "stale"
+	IndexStatusThin    IndexStatus = "thin"
+)
+
+// Valid indicates whether the value is a known member of the IndexStatus enum.
+func (e IndexStatus) Valid() bool {
+	switch e {
+	case IndexStatusCarried:
+		return true
+	case IndexStatusFresh:
+		return true
+	case IndexStatusStale:
+		return true
+	case IndexStatusThin:
 		return true
 	default:
 		return false
@@ -1376,6 +1403,12 @@ type DocsScript = string
 // EmptyRequest Nothing needs to be said.
 type EmptyRequest = struct{}
 
+// EnterQuotesRequest Quotes to enter, all or none.
+type EnterQuotesRequest struct {
+	// Quotes The quotes.
+	Quotes []NewQuote `json:"quotes"`
+}
+
 // Epoch An epoch, from its draft on: a table of factors with everything that they were computed from.
 type Epoch struct {
 	// Announced Null for what nobody did.
@@ -1551,6 +1584,7 @@ type EpochSummary struct {
 // | `class_sunset` | 422 | the sunset of the GPU class is announced |
 // | `no_capacity` | 422 | the provider has too few hours of the class that back tokens |
 // | `coverage_too_low` | 422 | coverage is below what minting needs |
+// | `index_stale` | 422 | the price index of the class has been stale or thin for too long |
 // | `idempotency_key_reused` | 422 | the key was used for another request |
 // | `rate_limited` | 429 | too many requests with this key: wait `Retry-After` |
 // | `internal` | 500 | the server failed; quote `request_id` |
@@ -1794,6 +1828,57 @@ type Hours = string
 // Examples: 0b6f5c1e-7a52-4c7d-9c39-2f1d8e4a6b90
 type IdempotencyKey = string
 
+// IndexPage One page of values.
+type IndexPage struct {
+	// Data The values, newest first.
+	Data []IndexValue `json:"data"`
+
+	// NextCursor Send it as `cursor` to get the next page. Null on the last page.
+	NextCursor *NextCursor `json:"next_cursor"`
+}
+
+// IndexStatus `fresh`: enough sources. `carried`: too few, so that the last fresh price is carried forward for a time. `thin`: too few for longer than that; the price is what they say. `stale`: none, or nobody has computed the index for
+// a day. A class whose index has been thin or stale for longer than the policy allows mints no more (`index_stale`); redemption stays open.
+type IndexStatus string
+
+// IndexValue What an hour of one GPU of a class costs, at one fixing.
+type IndexValue struct {
+	// At The time of the fixing.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	At Time `json:"at"`
+
+	// Fixing Fixings are numbered 1, 2, 3, …
+	Fixing int32 `json:"fixing"`
+
+	// GPUClass A GPU class, as listed at `/v1/gpu-classes`.
+	//
+	// Examples: H100-SXM-80GB
+	GPUClass GPUClassName `json:"gpu_class"`
+
+	// PriceUsd The price of an hour, in USD; null where there never was one.
+	PriceUsd *Decimal `json:"price_usd"`
+
+	// PricedAt The fixing from whose quotes the price is; null where there never was one.
+	PricedAt *Time `json:"priced_at"`
+
+	// Sources How many sources had a voice about the class.
+	Sources int32 `json:"sources"`
+
+	// StaleSince Since when it has been thin or stale without a break; null while it is not.
+	StaleSince *Time `json:"stale_since"`
+
+	// Status `fresh`: enough sources. `carried`: too few, so that the last fresh price is carried forward for a time. `thin`: too few for longer than that; the price is what they say. `stale`: none, or nobody has computed the index for
+	// a day. A class whose index has been thin or stale for longer than the policy allows mints no more (`index_stale`); redemption stays open.
+	Status IndexStatus `json:"status"`
+
+	// Twap30DUsd Its average over the 30 days before, weighted by time; null where there never was a price.
+	Twap30DUsd *Decimal `json:"twap_30d_usd"`
+
+	// Twap7DUsd Its average over the 7 days before, weighted by time; null where there never was a price.
+	Twap7DUsd *Decimal `json:"twap_7d_usd"`
+}
+
 // IssueRedemptionRequest What the provider gave.
 type IssueRedemptionRequest struct {
 	// ProviderGrantID The provider's id of the credits that it gave.
@@ -1899,6 +1984,55 @@ type Mint struct {
 //
 // Examples: Main
 type Name = string
+
+// NewQuote What a source asks for one instance type in one region. At least one of the prices is there; with a spot price alone, the source says that it has nothing on demand.
+type NewQuote struct {
+	// CatalogCommit The version of the source's catalogue.
+	CatalogCommit *string `json:"catalog_commit,omitempty"`
+
+	// GPUClass A GPU class, as listed at `/v1/gpu-classes`.
+	//
+	// Examples: H100-SXM-80GB
+	GPUClass GPUClassName `json:"gpu_class"`
+
+	// GPUCount How many GPUs the instance has.
+	GPUCount int32 `json:"gpu_count"`
+
+	// InstanceType What the source calls it.
+	//
+	// Examples: n3-H100x8
+	InstanceType QuoteText `json:"instance_type"`
+
+	// ObservedAt When the source asked that; left out
+	//
+	// Examples: 2026-08-03T11:00:00Z
+	ObservedAt *RequestTime `json:"observed_at,omitempty"`
+
+	// PriceUsdPerHour The price on demand.
+	//
+	// Examples: 19.2
+	PriceUsdPerHour *QuotePrice `json:"price_usd_per_hour,omitempty"`
+
+	// Region What the source calls it.
+	//
+	// Examples: n3-H100x8
+	Region QuoteText `json:"region"`
+
+	// Seller Who runs the machine. Left out
+	//
+	// Examples: hyperstack
+	Seller *QuoteSource `json:"seller,omitempty"`
+
+	// Source Who asks that price, or sells the machine.
+	//
+	// Examples: hyperstack
+	Source QuoteSource `json:"source"`
+
+	// SpotUsdPerHour The spot price. It is kept and never enters the index.
+	//
+	// Examples: 19.2
+	SpotUsdPerHour *QuotePrice `json:"spot_usd_per_hour,omitempty"`
+}
 
 // NextCursor Send it as `cursor` to get the next page. Null on the last page.
 type NextCursor = Cursor
@@ -2189,6 +2323,24 @@ type PreviewedProvider struct {
 	SchBefore FullAmount `json:"sch_before"`
 }
 
+// PriceIndex The newest fixing.
+type PriceIndex struct {
+	// At Its time; null while there is none.
+	At *Time `json:"at"`
+
+	// Data The classes, by name, as they are to be taken now.
+	Data []IndexValue `json:"data"`
+
+	// Fixing Its number; null while there is none.
+	Fixing *int32 `json:"fixing"`
+
+	// InputsSha256 Of the quotes and figures that it was computed from; null while there is none.
+	InputsSha256 *Sha256 `json:"inputs_sha256"`
+
+	// Method The name of the method; null while there is no fixing.
+	Method *string `json:"method"`
+}
+
 // PrincipalID Who acts through an API key. It is the holder or the provider whose key it is, and else an id of its own, which a rotated key keeps.
 //
 // Examples: hldr_01kz3efbkqejct09jatt7rtv3g
@@ -2223,6 +2375,7 @@ type Problem struct {
 	// | `class_sunset` | 422 | the sunset of the GPU class is announced |
 	// | `no_capacity` | 422 | the provider has too few hours of the class that back tokens |
 	// | `coverage_too_low` | 422 | coverage is below what minting needs |
+	// | `index_stale` | 422 | the price index of the class has been stale or thin for too long |
 	// | `idempotency_key_reused` | 422 | the key was used for another request |
 	// | `rate_limited` | 429 | too many requests with this key: wait `Retry-After` |
 	// | `internal` | 500 | the server failed; quote `request_id` |
@@ -2315,6 +2468,48 @@ type ProviderPage struct {
 
 // ProviderStatus `active` may act; `suspended` may not, until an operator lifts it.
 type ProviderStatus string
+
+// QuoteBatch Quotes that were entered together.
+type QuoteBatch struct {
+	// ID Quotes that were entered together.
+	//
+	// Examples: qbat_01kz3q8c7de4ktw3v8bg7m7r2c
+	ID QuoteBatchID `json:"id"`
+
+	// Number Batches are numbered 1, 2, 3, …
+	Number int32 `json:"number"`
+
+	// Quotes How many of the quotes were not there before.
+	Quotes int32 `json:"quotes"`
+
+	// ReceivedAt A time in UTC, RFC 3339, to the microsecond.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	ReceivedAt Time `json:"received_at"`
+
+	// Unchanged How many were, and are not kept twice.
+	Unchanged int32 `json:"unchanged"`
+}
+
+// QuoteBatchID Quotes that were entered together.
+//
+// Examples: qbat_01kz3q8c7de4ktw3v8bg7m7r2c
+type QuoteBatchID = string
+
+// QuotePrice USD for an hour of a whole instance, as a decimal string with the digits of the source. Greater than zero, and at least 0.0001 for a GPU.
+//
+// Examples: 19.2
+type QuotePrice = string
+
+// QuoteSource Who asks that price, or sells the machine.
+//
+// Examples: hyperstack
+type QuoteSource = string
+
+// QuoteText What the source calls it.
+//
+// Examples: n3-H100x8
+type QuoteText = string
 
 // Reason Why, in words for people.
 //
@@ -3115,6 +3310,21 @@ type HoldStatusFilter = HoldStatus
 // Examples: hldr_01kz3efbkqejct09jatt7rtv3g
 type HolderIDFilter = HolderID
 
+// IndexFrom A time, RFC 3339, preferably in UTC; one with another offset is converted.
+//
+// Examples: 2026-08-03T11:00:00Z
+type IndexFrom = RequestTime
+
+// IndexGPUClass A GPU class, as listed at `/v1/gpu-classes`.
+//
+// Examples: H100-SXM-80GB
+type IndexGPUClass = GPUClassName
+
+// IndexTo A time, RFC 3339, preferably in UTC; one with another offset is converted.
+//
+// Examples: 2026-08-03T11:00:00Z
+type IndexTo = RequestTime
+
 // Limit defines model for Limit.
 type Limit = int32
 
@@ -3368,6 +3578,21 @@ type VoidHoldParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// GetIndexHistoryParams defines parameters for GetIndexHistory.
+type GetIndexHistoryParams struct {
+	// From The earliest time of a value; left out, there is no bound.
+	From *IndexFrom `form:"from,omitempty" json:"from,omitempty"`
+
+	// To The latest time of a value; left out, there is no bound.
+	To *IndexTo `form:"to,omitempty" json:"to,omitempty"`
+
+	// Limit How many items a page has at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before, sent with the same filters. Opaque.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // CreateMintParams defines parameters for CreateMint.
 type CreateMintParams struct {
 	// IdempotencyKey Chosen by the caller, new for each thing it wants done, the same for each attempt at it. A random UUID is fine.
@@ -3451,6 +3676,12 @@ type ListProvidersParams struct {
 
 // CreateProviderParams defines parameters for CreateProvider.
 type CreateProviderParams struct {
+	// IdempotencyKey Chosen by the caller, new for each thing it wants done, the same for each attempt at it. A random UUID is fine.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// EnterQuotesParams defines parameters for EnterQuotes.
+type EnterQuotesParams struct {
 	// IdempotencyKey Chosen by the caller, new for each thing it wants done, the same for each attempt at it. A random UUID is fine.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
@@ -3631,6 +3862,9 @@ type RejectRedemptionJSONRequestBody = RejectRedemptionRequest
 
 // CreateProviderJSONRequestBody defines body for CreateProvider for application/json ContentType.
 type CreateProviderJSONRequestBody = CreateProviderRequest
+
+// EnterQuotesJSONRequestBody defines body for EnterQuotes for application/json ContentType.
+type EnterQuotesJSONRequestBody = EnterQuotesRequest
 
 // CreateRedemptionJSONRequestBody defines body for CreateRedemption for application/json ContentType.
 type CreateRedemptionJSONRequestBody = CreateRedemptionRequest
