@@ -30,7 +30,7 @@ type checker func(ctx context.Context, db ledger.Querier) ([]ledger.Check, error
 
 // checkers are all that this program knows.
 var checkers = []checker{
-	ledger.CheckBalances, ledger.CheckJournal, anchor.Checks, providers.Checks, providers.CheckJournal, redeem.Checks, redeem.CheckJournal,
+	ledger.CheckBalances, ledger.CheckJournal, anchor.Checks, anchor.CheckIndex, providers.Checks, providers.CheckJournal, redeem.Checks, redeem.CheckJournal,
 }
 
 // Run recomputes everything in one snapshot, which disturbs nobody.

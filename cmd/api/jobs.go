@@ -9,12 +9,13 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/ballast-compute/ballast/internal/anchor"
 	"github.com/ballast-compute/ballast/internal/jobs"
 )
 
 // sweeps is all that happens because time passes.
 func (v *service) sweeps() jobs.Table {
-	return jobs.Domain{Ledger: v.books}.Table()
+	return jobs.Domain{Ledger: v.books, Pool: v.reads, IndexPolicy: anchor.DefaultIndexPolicy()}.Table()
 }
 
 // newRunner has the sweeps done once per period, whichever process does them. When the process is to stop, they have as long as

@@ -12,7 +12,6 @@ import (
 
 	"github.com/ballast-compute/ballast/internal/access"
 	"github.com/ballast-compute/ballast/internal/id"
-	"github.com/ballast-compute/ballast/internal/pg"
 )
 
 type keysCommands struct {
@@ -23,19 +22,7 @@ type keysCommands struct {
 
 // withStore runs fn on the database of DATABASE_URL, or on that of the dev server that runs.
 func (p *program) withStore(ctx context.Context, fn func(store *access.Store) error) error {
-	url, err := p.appURL()
-	if err != nil {
-		return err
-	}
-	pool, err := pg.Open(ctx, pg.Config{URL: url, MaxConns: 1})
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	if err := ping(ctx, pool); err != nil {
-		return err
-	}
-	return explainKeyError(fn(access.NewStore(pool)))
+	return p.withPool(ctx, func(pool *pgxpool.Pool) error { return explainKeyError(fn(access.NewStore(pool))) })
 }
 
 func ping(ctx context.Context, pool *pgxpool.Pool) error {

@@ -30,6 +30,7 @@ type commands struct {
 	Check       checkCommand       `cmd:"" help:"Recompute every invariant of the books. Exit status 1 if one does not hold."`
 	Jobs        jobsCommands       `cmd:"" help:"List what is done as time passes, and do it by hand."`
 	Anchor      anchorCommands     `cmd:"" help:"Epochs of the anchor: what an hour of each GPU class is worth."`
+	Import      importCommands     `cmd:"" help:"Take data from files."`
 	Keys        keysCommands       `cmd:"" help:"Make, list and revoke API keys, from the machine that runs the database."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Ask the server on BALLAST_ADDR whether it is ready, for containers without curl."`
 	Version     versionCommand     `cmd:"" help:"Print the version of this program and of the schema that it needs."`

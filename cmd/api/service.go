@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ballast-compute/ballast/internal/access"
+	"github.com/ballast-compute/ballast/internal/anchor"
 	"github.com/ballast-compute/ballast/internal/httpapi"
 	"github.com/ballast-compute/ballast/internal/jobs"
 	"github.com/ballast-compute/ballast/internal/ledger"
@@ -171,7 +172,7 @@ func (v *service) close(ctx context.Context) error {
 // newHandler puts the routes on top of the domain.
 func (v *service) newHandler() http.Handler {
 	return httpapi.New(httpapi.API{
-		Ledger: v.books, Auditor: ledger.NewAuditor(v.reads, v.log, redeem.CheckJournal, providers.CheckJournal), Access: v.store, Pool: v.reads,
+		Ledger: v.books, Auditor: ledger.NewAuditor(v.reads, v.log, redeem.CheckJournal, providers.CheckJournal, anchor.CheckIndex), Access: v.store, Pool: v.reads,
 		Providers: providers.NewStore(v.reads, v.books), Redemptions: redeem.New(v.reads, v.books),
 		RequestTimeout: v.settings.RequestTimeout,
 	}, httpapi.Transport{

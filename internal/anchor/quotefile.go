@@ -32,7 +32,7 @@ var neededColumns = []string{"source", "gpu_class", "gpu_count", "instance_type"
 
 // ParseQuoteFile reads a CSV file of quotes with a header, in the format of data/gpu-quotes.csv: of its columns the first six
 // that make up a quote are needed, and seller and observed_at may be there too. What the fields say is checked when the quotes
-// are entered. It returns a *QuotesError that names every line that is no row of the file.
+// are entered. It returns a *QuotesError that names every line that is no row of the file, and the quotes of the other lines.
 func ParseQuoteFile(file []byte) ([]NewQuote, error) {
 	faults := &QuotesError{}
 	if len(file) > MaxQuoteFileBytes {
@@ -106,8 +106,5 @@ func parseRows(rows *csv.Reader, header []string, faults *QuotesError) ([]NewQuo
 	if len(quotes) == 0 && len(faults.Faults) == 0 {
 		faults.add(1, "file", "empty", "The file has no quotes.")
 	}
-	if err := faults.or(); err != nil {
-		return nil, err
-	}
-	return quotes, nil
+	return quotes, faults.or()
 }

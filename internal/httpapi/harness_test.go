@@ -22,6 +22,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ballast-compute/ballast/internal/access"
+	"github.com/ballast-compute/ballast/internal/anchor"
 	"github.com/ballast-compute/ballast/internal/httpapi"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/pg"
@@ -85,7 +86,7 @@ func newAPI(reads, writes *pgxpool.Pool, set *settings) (httpapi.API, func(conte
 	keys := access.NewAuthenticator(reads, set.transport.Logger)
 	set.transport.Authenticate = keys.Authenticate
 	api := httpapi.API{
-		Ledger: books, Auditor: ledger.NewAuditor(reads, set.transport.Logger, redeem.CheckJournal, providers.CheckJournal), Access: access.NewStore(reads),
+		Ledger: books, Auditor: ledger.NewAuditor(reads, set.transport.Logger, redeem.CheckJournal, providers.CheckJournal, anchor.CheckIndex), Access: access.NewStore(reads),
 		Providers: providers.NewStore(reads, books), Redemptions: redeem.New(reads, books), Pool: reads, RequestTimeout: set.timeout,
 	}
 	return api, func(ctx context.Context) error {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"github.com/ballast-compute/ballast/internal/anchor"
 	"github.com/ballast-compute/ballast/internal/id"
 	"github.com/ballast-compute/ballast/internal/jobs"
 	"github.com/ballast-compute/ballast/internal/ledger"
@@ -80,7 +81,7 @@ func TestASteppedClockDrivesTheSweeps(t *testing.T) {
 	d := pgtest.New(t)
 	clock := pgtest.NewClock(t, d, time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
 	b := openBooks(t, d)
-	table := jobs.Domain{Ledger: b.Ledger}.Table()
+	table := jobs.Domain{Ledger: b.Ledger, Pool: d.App, IndexPolicy: anchor.DefaultIndexPolicy()}.Table()
 	soon := b.hold("soon", clock.Now().AddDate(1, 0, 0))
 	late := b.hold("late", clock.Now().AddDate(5, 0, 0))
 
