@@ -196,7 +196,7 @@ func FuzzQuoteFile(f *testing.F) {
 				t.Errorf("%+v was taken", a)
 			}
 		}
-		again, err := ParseQuoteFile(written(t, quotes))
+		again, err := ParseQuoteFile(csvOf(t, quotes))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -209,8 +209,8 @@ func FuzzQuoteFile(f *testing.F) {
 	})
 }
 
-// written writes quotes down as a file.
-func written(t testing.TB, quotes []NewQuote) []byte {
+// csvOf writes quotes down as a file.
+func csvOf(t testing.TB, quotes []NewQuote) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
