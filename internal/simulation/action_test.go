@@ -1,7 +1,9 @@
 package simulation_test
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"math/bits"
 	"time"
 
@@ -42,6 +44,10 @@ func (w *world) do(s step) error {
 		return w.epoch(s)
 	case sweep:
 		return w.sweep()
+	case substitute:
+		return w.substitute(s)
+	case sunset:
+		return w.sunset(s)
 	default:
 		return fmt.Errorf("no such action")
 	}
@@ -66,14 +72,43 @@ func (w *world) advance(s step) error {
 
 // sweep does all that is due, twice: the second time nothing is left.
 func (w *world) sweep() error {
-	if _, err := anchor.UpdateIndex(w.ctx, w.db.App, anchor.DefaultIndexPolicy()); err != nil {
+	for range 2 {
+		left := 0
+		for name, run := range w.sweeps() {
+			done, err := run(w.ctx)
+			if err != nil {
+				return fmt.Errorf("sweep %s: %w", name, err)
+			}
+			w.tally["swept "+name] += done
+			left += done
+		}
+		if left == 0 {
+			break
+		}
+	}
+	if err := w.replay.catchUp(w.ctx); err != nil {
 		return err
 	}
-	again, err := anchor.UpdateIndex(w.ctx, w.db.App, anchor.DefaultIndexPolicy())
-	if err == nil && again != 0 {
-		err = fmt.Errorf("a second sweep found %d more to do", again)
+	return w.replay.swept(w.ctx, w.clock.Now())
+}
+
+func (w *world) sweeps() iter.Seq2[string, func(context.Context) (int, error)] {
+	return func(yield func(string, func(context.Context) (int, error)) bool) {
+		for _, s := range []struct {
+			name string
+			run  func(context.Context) (int, error)
+		}{
+			{"index", func(ctx context.Context) (int, error) {
+				return anchor.UpdateIndex(ctx, w.db.App, anchor.DefaultIndexPolicy())
+			}},
+			{"lapse", w.providers.LapseDue},
+			{"rollovers", w.providers.CallRollovers},
+		} {
+			if !yield(s.name, s.run) {
+				return
+			}
+		}
 	}
-	return err
 }
 
 func (w *world) pledge(s step) error {
@@ -85,11 +120,15 @@ func (w *world) pledge(s step) error {
 	if err != nil {
 		return err
 	}
-	starts := w.clock.Now().Add(time.Duration(s.N%30) * 24 * time.Hour)
-	p, err := w.providers.CreatePledge(w.ctx, providers.NewPledge{
+	starts := w.clock.Now().Add(time.Duration(s.N%30) * 24 * time.Hour).Truncate(time.Hour)
+	n := providers.NewPledge{
 		Caller: provider, ProviderID: provider, GPUClass: class, Hours: money.Micros(int64(s.N%50_000)*1_000_000 + 1), Region: "eu-1",
-		StartsAt: starts, ExpiresAt: starts.Add(time.Duration(90+s.A%1000) * 24 * time.Hour),
-	})
+		StartsAt: starts, ExpiresAt: starts.Add(time.Duration(20+s.A%400) * 24 * time.Hour),
+	}
+	if s.B%2 == 0 {
+		curve(&n, s)
+	}
+	p, err := w.providers.CreatePledge(w.ctx, n)
 	if err != nil {
 		return err
 	}
@@ -101,6 +140,44 @@ func (w *world) pledge(s step) error {
 		return nil // It waits for another step to verify or reject it.
 	}
 	return w.verify(step{Do: verify, A: uint32(len(w.pledges) - 1), B: s.B}) //nolint:gosec // there are few
+}
+
+// curve has a pledge deliver in up to five windows, with pauses between them.
+func curve(n *providers.NewPledge, s step) {
+	windows := int(2 + s.N%4)
+	each := n.ExpiresAt.Sub(n.StartsAt) / time.Duration(windows)
+	var hours int64
+	for i := range windows {
+		w := providers.Window{StartsAt: n.StartsAt.Add(time.Duration(i) * each).Round(time.Hour), GPUs: 1 + int(s.A>>uint(i))%40} //nolint:gosec // few windows
+		w.EndsAt = w.StartsAt.Add((each * 9 / 10).Truncate(time.Hour))
+		hours += int64(w.EndsAt.Sub(w.StartsAt)/time.Hour) * int64(w.GPUs) * 1_000_000
+		n.Curve = append(n.Curve, w)
+	}
+	n.Hours = money.Micros(hours)
+}
+
+// substitute puts another pledge of the same provider behind the tokens of one, as a provider that is called would.
+func (w *world) substitute(s step) error {
+	old, err := choose(w.pledges, s.A)
+	if err != nil {
+		return err
+	}
+	for i := range w.pledges {
+		other := w.pledges[(int(s.B)+i)%len(w.pledges)]
+		if other.provider != old.provider || other.id == old.id {
+			continue
+		}
+		n := providers.NewSubstitution{ProviderID: old.provider, PledgeID: old.id, SubstituteID: other.id}
+		if hours := micros(s.N); s.N%3 > 0 {
+			n.Hours = &hours
+		}
+		return w.effect(func() (bool, error) {
+			n.Call = w.call(old.provider)
+			_, replayed, err := w.providers.Substitute(w.ctx, n)
+			return replayed, err
+		})
+	}
+	return errNobody
 }
 
 func (w *world) verify(s step) error {

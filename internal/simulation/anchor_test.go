@@ -77,3 +77,27 @@ func (w *world) epoch(s step) error {
 		return err
 	})
 }
+
+// sunset ends a class, but for the first few, so that there is always something left to pledge.
+func (w *world) sunset(s step) error {
+	class, err := choose(w.classes[4:], s.A)
+	if err != nil {
+		return err
+	}
+	if s.N%8 > 0 {
+		return errNobody // It is rare.
+	}
+	policy := anchor.DefaultEpochPolicy()
+	now := w.clock.Now()
+	return pg.InTx(w.ctx, w.db.App, pgx.TxOptions{}, func(tx pgx.Tx) error {
+		proposed, err := anchor.ProposeSunsetTx(w.ctx, tx, anchor.NewSunset{
+			By: w.operators[0], GPUClass: class, NoMintsFrom: now.Add(policy.Notice + time.Hour), SunsetAt: now.Add(policy.SunsetNotice + time.Hour),
+			Reason: "simulated", Policy: policy,
+		})
+		if err != nil {
+			return err
+		}
+		_, err = anchor.ApproveSunsetTx(w.ctx, tx, class, proposed.ID, w.operators[1], policy)
+		return err
+	})
+}

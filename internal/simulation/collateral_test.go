@@ -52,16 +52,24 @@ func (c *collateral) in(kind string) int64 {
 	return 0
 }
 
-// worth is what the pledge's hours that are still to come can back at a time, in millionths of SCH.
-func (c *collateral) worth(at time.Time, k decimal.Decimal) decimal.Decimal {
-	var toCome int64
+// toCome is the hours whose window has not closed at a time.
+func (c *collateral) toCome(at time.Time) (hours int64) {
 	for _, w := range c.windows {
 		if w.closes.After(at) {
-			toCome += w.hours
+			hours += w.hours
 		}
 	}
-	live := min(c.in("pledge_available")+c.in("pledge_backing"), max(0, toCome-c.in("pledge_earmarked")))
-	return decimal.NewFromInt(live).Mul(k).Mul(decimal.NewFromInt(1).Sub(c.haircut))
+	return hours
+}
+
+// live is what is available and backing of the hours that are still to come at a time.
+func (c *collateral) live(at time.Time) int64 {
+	return min(c.in("pledge_available")+c.in("pledge_backing"), max(0, c.toCome(at)-c.in("pledge_earmarked")))
+}
+
+// worth is what the pledge's hours can back at a time, in millionths of SCH.
+func (c *collateral) worth(at time.Time, k decimal.Decimal) decimal.Decimal {
+	return decimal.NewFromInt(c.live(at)).Mul(k).Mul(decimal.NewFromInt(1).Sub(c.haircut))
 }
 
 // over tells whether nothing of the pledge can count any more: its time is over, and no redemption under way can give hours back.
@@ -78,7 +86,11 @@ FROM mints m JOIN transactions t ON t.seq = m.seq WHERE m.seq = $1`
 	factorsSQL = `
 SELECT gpu_class, k FROM epoch_factors WHERE epoch_id = (SELECT id FROM epochs WHERE effective_at <= $1 ORDER BY effective_at DESC LIMIT 1)`
 
-	termsSQL = `SELECT haircut, expires_at, hours FROM pledges WHERE id = $1`
+	termsSQL = `SELECT haircut FROM pledges WHERE id = $1`
+
+	windowsSQL = `SELECT ends_at, hours FROM pledge_windows WHERE pledge_id = $1 ORDER BY n`
+
+	sunsetsSQL = `SELECT gpu_class, sunset_at FROM class_sunsets WHERE status = 'announced' AND sunset_at <= $1`
 )
 
 // backed is invariant 4: what was issued is backed by the hours that were set aside for it, and all that its provider owes by all
@@ -126,15 +138,16 @@ func (r *replay) has(ctx context.Context, provider uuid.UUID, at time.Time) (dec
 	if _, err := pgx.ForEachRow(rows, []any{&class, &k}, func() error { factors[class] = k; return nil }); err != nil {
 		return decimal.Decimal{}, err
 	}
-	var sum decimal.Decimal
-	for pledge, c := range r.pledges[provider] {
+	for _, c := range r.pledges[provider] {
 		if err := r.agree(ctx, c); err != nil {
 			return decimal.Decimal{}, err
 		}
-		if c.over(at) {
-			delete(r.pledges[provider], pledge)
-			continue
-		}
+	}
+	if err := r.end(ctx, at); err != nil {
+		return decimal.Decimal{}, err
+	}
+	var sum decimal.Decimal
+	for _, c := range r.pledges[provider] {
 		sum = sum.Add(c.worth(at, factors[c.class]))
 	}
 	return sum, nil
@@ -145,10 +158,65 @@ func (r *replay) agree(ctx context.Context, c *collateral) error {
 	if c.agreed {
 		return nil
 	}
-	w := window{}
-	if err := r.db.QueryRow(ctx, termsSQL, c.id).Scan(&c.haircut, &w.closes, &w.hours); err != nil {
+	if err := r.db.QueryRow(ctx, termsSQL, c.id).Scan(&c.haircut); err != nil {
 		return fmt.Errorf("terms of pledge %s: %w", c.id, err)
 	}
-	c.windows, c.agreed = []window{w}, true
+	rows, err := r.db.Query(ctx, windowsSQL, c.id)
+	if err != nil {
+		return err
+	}
+	var w window
+	_, err = pgx.ForEachRow(rows, []any{&w.closes, &w.hours}, func() error { c.windows = append(c.windows, w); return nil })
+	c.agreed = err == nil
+	return err
+}
+
+// end closes the windows of classes that are sunset.
+func (r *replay) end(ctx context.Context, at time.Time) error {
+	rows, err := r.db.Query(ctx, sunsetsSQL, at)
+	if err != nil {
+		return err
+	}
+	sunsets := make(map[string]time.Time)
+	var class string
+	var when time.Time
+	if _, err := pgx.ForEachRow(rows, []any{&class, &when}, func() error { sunsets[class] = when; return nil }); err != nil {
+		return err
+	}
+	for _, pledges := range r.pledges {
+		for _, c := range pledges {
+			ends, ended := sunsets[c.class]
+			for i := range c.windows {
+				if ended && c.windows[i].closes.After(ends) {
+					c.windows[i].closes = ends
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// swept holds pledges to what a sweep leaves: nothing is available or backs tokens that has lapsed.
+func (r *replay) swept(ctx context.Context, at time.Time) error {
+	for _, pledges := range r.pledges {
+		for id, c := range pledges {
+			if err := r.agree(ctx, c); err != nil {
+				return err
+			}
+			if c.over(at) {
+				delete(pledges, id)
+			}
+		}
+	}
+	if err := r.end(ctx, at); err != nil {
+		return err
+	}
+	for _, pledges := range r.pledges {
+		for _, c := range pledges {
+			if has := c.in("pledge_available") + c.in("pledge_backing"); has > c.live(at) {
+				return fmt.Errorf("pledge %s has %d hours after a sweep, of which %d are still to come", c.id, has, c.live(at))
+			}
+		}
+	}
 	return nil
 }

@@ -130,6 +130,7 @@ func (w *world) call(caller uuid.UUID) ledger.Call {
 // refusals are what a step may be answered with, as the books, the pledges or the times may be.
 var refusals = []error{
 	ledger.ErrInsufficientFunds, ledger.ErrSameAccount, ledger.ErrAmountOutOfRange,
+	providers.ErrInsufficientBacking, providers.ErrBackingLapsed, anchor.ErrClassSunset, anchor.ErrSunsetStatus, anchor.ErrReferenceSunset,
 	providers.ErrPledgeNotActive, providers.ErrPledgeNotPending, providers.ErrPledgeLapsed, providers.ErrInsufficientCollateral,
 	redeem.ErrNoCapacity, redeem.ErrConflict, anchor.ErrNoFactor,
 	anchor.ErrIndexStale, anchor.ErrReferenceUnpriced, anchor.ErrEpochOutdated,
@@ -163,8 +164,10 @@ func (w *world) refused(err error) bool {
 			return true
 		}
 	}
-	_, invalid := errors.AsType[*anchor.InvalidError](err) // Two epochs cannot be announced for one moment.
-	return invalid || errors.Is(err, errNobody)
+	// Two epochs cannot be announced for one moment, and a pledge that lapses sooner cannot stand in for one that lapses later.
+	_, anchored := errors.AsType[*anchor.InvalidError](err)
+	_, provided := errors.AsType[*providers.InvalidError](err)
+	return anchored || provided || errors.Is(err, errNobody)
 }
 
 // errNobody means that there is nothing yet with which the step could be taken.
