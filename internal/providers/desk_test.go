@@ -86,8 +86,11 @@ type deliverStep struct{ earmarked }
 func (s *deliverStep) Lock() []uuid.UUID {
 	return []uuid.UUID{s.pledge.Accounts.Available, s.pledge.Accounts.Backing}
 }
-func (s *deliverStep) Read(*ledger.Reads)                           {}
+
+func (s *deliverStep) Read(*ledger.Reads) {}
+
 func (s *deliverStep) Decide(*ledger.Book) (ledger.Decision, error) { return ledger.Decision{}, nil }
+
 func (s *deliverStep) Write(w *ledger.Writes, t *ledger.Transaction) {
 	providers.QueueExhausted(w, s.pledge.ID, t)
 }

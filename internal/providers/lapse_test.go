@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"github.com/ballast-compute/ballast/internal/anchor"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
 	"github.com/ballast-compute/ballast/internal/pg/pgtest"
@@ -215,6 +216,42 @@ func TestShortfallIsValuedAtTheLastK(t *testing.T) {
 	got := w.get(p.ID)
 	if want := d("0.742990").Mul(money.Decimal(got.Shortfall.Hours, 0)).Ceil(); !got.Shortfall.SCH.Equal(want) || got.Status != providers.PledgeDefaulted {
 		t.Errorf("%+v, want %s", got.Shortfall, want)
+	}
+	w.sound()
+}
+
+// When its class is sunset, nothing of a pledge is to come any more: it is called for ahead, and what nothing takes the place of is lost.
+func TestHoursOfASunsetClassLapse(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	clock := w.stopClock()
+	p, by := w.active(mi300, 100*hour, "0"), w.active(h100, 100*hour, "0")
+	late := w.active(mi300, 100*hour, "0")
+	if _, err := w.mint(p.ID, 30*hour); err != nil {
+		t.Fatal(err)
+	}
+	s := w.announceSunset(mi300, clock.Now())
+	backing := w.get(p.ID).Balances.Backing
+	w.callRollovers(1)
+	w.calls(p, providers.RolloverCall{Status: providers.CallOpen, ClosesAt: s.SunsetAt, Hours: backing, OpenedAt: clock.Now()})
+	if _, err := w.substitute(p.ID, late.ID, hour); !errors.Is(err, providers.ErrInsufficientCollateral) {
+		t.Errorf("by one that lapses with it: %v", err)
+	}
+	if _, err := w.substitute(p.ID, by.ID, 10*hour); err != nil {
+		t.Errorf("by another class: %v", err)
+	}
+	clock.Set(s.NoMintsFrom)
+	if _, err := w.substitute(by.ID, late.ID, 1); !errors.Is(err, anchor.ErrClassSunset) {
+		t.Errorf("by what nothing is minted against: %v", err)
+	}
+	clock.Set(s.SunsetAt.Add(-time.Microsecond))
+	w.lapse(0)
+	clock.Set(s.SunsetAt)
+	w.lapse(2)
+	w.has(p.ID, providers.PledgeDefaulted, providers.Balances{Expired: 100 * hour})
+	w.has(late.ID, providers.PledgeExpired, providers.Balances{Expired: 100 * hour})
+	if got := w.get(p.ID).Shortfall.Hours; got != backing-10*hour {
+		t.Errorf("%d hours are missing, want %d", got, backing-10*hour)
 	}
 	w.sound()
 }

@@ -229,7 +229,7 @@ func (p *play) step(rt *rapid.T) (err, want error) {
 			p.funds += amount
 		}
 		n := p.newMint(m.id, amount)
-		n.AccountID = p.desk.account
+		n.AccountID = p.account
 		_, _, err = p.store.Mint(p.t.Context(), n)
 	case "release":
 		want = m.release(p.now(), amount)
@@ -299,7 +299,7 @@ func TestPledgesFollowTheModel(t *testing.T) {
 					rt.Fatalf("%s %+v %d, want %s %+v %d", got.Status, got.Balances, got.Shortfall.Hours, m.status, m.balances, m.shortfall)
 				}
 			}
-			if got := w.balance(p.desk.account); got != p.funds {
+			if got := w.balance(p.account); got != p.funds {
 				rt.Fatalf("the holder has %d, want %d", got, p.funds)
 			}
 		}
