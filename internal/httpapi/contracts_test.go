@@ -104,7 +104,7 @@ func TestRolloverCallIsAnsweredOrDefaults(t *testing.T) {
 	s.get("provider", calls).want(200).expect("data.0.id", call[0], "data.0.status", "defaulted", "data.0.closed_at", "2031-08-01T00:00:00Z")
 	s.get("provider", "/v1/pledges/{pledge}").want(200).expect(
 		"status", "defaulted", "available_hours", "0.000000", "backing_hours", "0.000000", "earmarked_hours", "10.000000", "expired_hours", "990.000000",
-		"shortfall.hours", "51.111112", "shortfall.sch", "46.000001")
+		"shortfall.hours", "50.000000", "shortfall.sch", "45.000000")
 	s.get("provider", "/v1/pledges/{southwind_pledge}").want(404)
 	s.get("operator", "/v1/pledges/{southwind_pledge}").want(200).expect("status", "expired", "expired_hours", "1000.000000", "shortfall", nil)
 	s.get("operator", "/v1/transactions?kind=pledge_lapse").want(200).expect("data.0.kind", "pledge_lapse")

@@ -60,14 +60,14 @@ var journalInvariants = []invariant{
 		      WHERE (w.ordered AND w.hours = p.hours AND w.starts_at >= p.starts_at AND w.ends_at <= p.expires_at) IS NOT TRUE LIMIT 1`,
 	},
 	{
-		name: "shortfalls_are_backing_lapsed", holds: "a pledge has defaulted if hours behind tokens have lapsed, and its shortfalls are those hours",
+		name: "shortfalls_are_backing_lapsed", holds: "a pledge has defaulted if it has shortfalls, and they are no more than the hours behind tokens that lapsed",
 		sql: `SELECT format('pledge %s (%s) lost %s hours behind tokens, its shortfalls say %s', p.id, p.status, lost.hours, told.hours)
 		      FROM pledges p
 		      JOIN accounts a ON a.pledge_id = p.id AND a.kind = 'pledge_expired'
 		      JOIN accounts b ON b.pledge_id = p.id AND b.kind = 'pledge_backing'
 		      CROSS JOIN LATERAL (SELECT COALESCE(sum(amount), 0) AS hours FROM postings WHERE to_account = a.id AND from_account = b.id) AS lost
 		      CROSS JOIN LATERAL (SELECT COALESCE(sum(hours), 0) AS hours FROM pledge_shortfalls WHERE pledge_id = p.id) AS told
-		      WHERE lost.hours <> told.hours OR (lost.hours > 0) <> (p.status = 'defaulted') LIMIT 1`,
+		      WHERE lost.hours < told.hours OR (told.hours > 0) <> (p.status = 'defaulted') LIMIT 1`,
 	},
 	{
 		name: "substitutions_are_worth_as_much", holds: "hours that took the place of others behind tokens can back no less, and are the journal's",

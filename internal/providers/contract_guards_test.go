@@ -268,7 +268,7 @@ func TestShortfallsFollowTheJournal(t *testing.T) {
 		"in another kind":       {func(row []any) { row[0], row[7] = released.Seq, released.CreatedAt }, guard},
 		"no transaction":        {func(row []any) { row[0] = int64(1 << 40) }, guard},
 		"of another pledge":     {func(row []any) { row[1] = other.ID }, guard},
-		"fewer hours":           {func(row []any) { row[2] = int64(10 * hour); row[6] = "5000000" }, guard},
+		"more hours":            {func(row []any) { row[2] = int64(10*hour + 2); row[6] = "5000001" }, guard},
 		"a smaller k":           {func(row []any) { row[3], row[6] = "0.5", "2500001" }, guard},
 		"a larger haircut":      {func(row []any) { row[4], row[6] = "0.75", "2500001" }, guard},
 		"at another time":       {func(row []any) { row[7] = lost.CreatedAt.Add(time.Microsecond) }, guard},

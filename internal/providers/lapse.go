@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/shopspring/decimal"
 
 	"github.com/ballast-compute/ballast/internal/anchor"
 	"github.com/ballast-compute/ballast/internal/idempotency"
@@ -17,8 +18,8 @@ import (
 // sweepBatch is how many pledges a sweep has in memory at once.
 const sweepBatch = 200
 
-// LapseDue lets all hours expire whose window has closed, and returns of how many pledges it did. Hours behind tokens that lapse
-// are a default, recorded as a shortfall. It can be called at any time and by any number of processes at once: what has lapsed
+// LapseDue lets all hours expire whose window has closed, and returns of how many pledges it did. Hours behind tokens that lapse are a
+// default, recorded as a shortfall, as far as what the provider has left behind tokens is not worth what it owes. It can be called at any time and by any number of processes at once: what has lapsed
 // expires once. It goes on past a pledge that fails, and returns the first such error.
 func (s *Store) LapseDue(ctx context.Context) (int, error) {
 	var now time.Time
@@ -72,9 +73,9 @@ type lapseStep struct {
 	pledge Pledge
 	state  *State
 	rate   *valuation
+	debt   *debt
 
 	status    PledgeStatus
-	changed   bool
 	shortfall int64
 	worth     anchor.Rate
 }
@@ -82,7 +83,7 @@ type lapseStep struct {
 func (s *lapseStep) Lock() []uuid.UUID { return s.pledge.lock() }
 
 func (s *lapseStep) Read(r *ledger.Reads) {
-	s.state, s.rate = ReadState(r, s.pledge.ID), readValuation(r, s.pledge.GPUClass)
+	s.state, s.rate, s.debt = ReadState(r, s.pledge.ID), readValuation(r, s.pledge.GPUClass), readDebt(r, s.pledge.ProviderID)
 }
 
 func (s *lapseStep) Decide(book *ledger.Book) (d ledger.Decision, err error) {
@@ -94,29 +95,38 @@ func (s *lapseStep) Decide(book *ledger.Book) (d ledger.Decision, err error) {
 	if available+backing == 0 || !s.state.status.live() {
 		return d, errNothingLapsed
 	}
+	if s.worth = (anchor.Rate{}); backing > 0 {
+		if s.worth, err = s.rate.at(book.At()); err != nil {
+			return d, err
+		}
+	}
+	d.Moves, d.Epoch = s.moves(available, backing), s.worth.Epoch
+	s.shortfall = s.debt.missed(backing, s.hourly())
+	b.Available, b.Backing, b.Expired = b.Available-available, b.Backing-backing, b.Expired+available+backing
+	s.status = s.state.afterLapse(b, s.shortfall > 0)
+	if d.Details, err = (snapshot{Status: s.status, Balances: b}).encode(); err == nil {
+		s.debt.record(s.shortfall, s.hourly())
+	}
+	return d, err
+}
+
+func (s *lapseStep) moves(available, backing int64) (moves []ledger.Move) {
 	for _, m := range []struct {
 		from  uuid.UUID
 		hours int64
 	}{{s.pledge.Accounts.Available, available}, {s.pledge.Accounts.Backing, backing}} {
 		if m.hours > 0 {
-			d.Moves = append(d.Moves, ledger.Move{From: m.from, To: s.pledge.Accounts.Expired, Amount: money.Micros(m.hours)})
+			moves = append(moves, ledger.Move{From: m.from, To: s.pledge.Accounts.Expired, Amount: money.Micros(m.hours)})
 		}
 	}
-	if s.shortfall = backing; backing > 0 {
-		if s.worth, err = s.rate.at(book.At()); err != nil {
-			return d, err
-		}
-		d.Epoch = s.worth.Epoch
-	}
-	b.Available, b.Backing, b.Expired = b.Available-available, b.Backing-backing, b.Expired+available+backing
-	s.status = s.state.afterLapse(b, backing > 0)
-	s.changed = s.status != s.state.status
-	d.Details, err = snapshot{Status: s.status, Balances: b}.encode()
-	return d, err
+	return moves
 }
 
-// afterLapse is the status of a pledge some of whose hours have lapsed: defaulted if they were behind tokens, and expired if they
-// were the last. (Where anything is still to come, that much is left.)
+// hourly is how many SCH an hour of the pledge can back.
+func (s *lapseStep) hourly() decimal.Decimal { return s.worth.K.Mul(less(s.state.haircut.Decimal)) }
+
+// afterLapse is the status of a pledge some of whose hours have lapsed: defaulted if they are missed, and expired if they were the
+// last. (Where anything is still to come, that much is left.)
 func (s *State) afterLapse(b Balances, defaults bool) PledgeStatus {
 	switch {
 	case s.status == PledgeActive && defaults:
@@ -128,7 +138,7 @@ func (s *State) afterLapse(b Balances, defaults bool) PledgeStatus {
 }
 
 func (s *lapseStep) Write(w *ledger.Writes, t *ledger.Transaction) {
-	if s.changed {
+	if s.status != s.state.status {
 		queueStatus(w, s.pledge.ID, s.status, t)
 	}
 	if s.shortfall > 0 {

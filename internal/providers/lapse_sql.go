@@ -8,9 +8,11 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/shopspring/decimal"
 
 	"github.com/ballast-compute/ballast/internal/anchor"
 	"github.com/ballast-compute/ballast/internal/ledger"
+	"github.com/ballast-compute/ballast/internal/money"
 )
 
 const (
@@ -19,6 +21,8 @@ const (
 WHERE p.status IN ('active', 'defaulted') AND p.id > $1 AND a.balances[1] + a.balances[2] > 0
   AND a.balances[1] + a.balances[2] + a.balances[5] > pledge_hours_to_come(p.id, $2)
 ORDER BY p.id LIMIT $3`
+
+	selectOwedSQL = `SELECT provider_owes($1) - provider_backing_worth($1, ballast_now())`
 
 	insertShortfallSQL = `
 INSERT INTO pledge_shortfalls (seq, pledge_id, hours, k, haircut, epoch_id, sch, recorded_at)
@@ -36,6 +40,44 @@ func selectLapsing(ctx context.Context, db ledger.Querier, after uuid.UUID, now 
 		return nil, fmt.Errorf("providers: lapsing pledges: %w", err)
 	}
 	return pgx.CollectRows(rows, scanPledge)
+}
+
+// debt is what a provider owes beyond what it has left behind tokens, as one group of lapses finds it. What backs tokens and has lapsed
+// is not counted as left, whether or not it has expired yet.
+type debt struct {
+	// owed is in millionths of SCH. It is less than zero for a provider that has more behind tokens than it owes.
+	owed decimal.Decimal
+}
+
+type debtKey uuid.UUID
+
+func readDebt(r *ledger.Reads, provider uuid.UUID) *debt {
+	return ledger.ReadOnce(r, debtKey(provider), func(r *ledger.Reads) *debt {
+		d := &debt{}
+		r.Queue(selectOwedSQL, provider).QueryRow(func(row pgx.Row) error { return row.Scan(&d.owed) })
+		return d
+	})
+}
+
+// missed returns how many of some hours that were behind tokens are missed, at so many SCH an hour. Those that a haircut kept there, or
+// that a rise of k set free, are not, once the tokens that they were meant for are redeemed.
+func (d *debt) missed(hours int64, hourly decimal.Decimal) int64 {
+	if hours == 0 || d.owed.Sign() <= 0 {
+		return 0
+	}
+	missed, err := money.ConvertUp(1, d.owed, hourly)
+	if err != nil { // More than a bigint holds.
+		return hours
+	}
+	return min(hours, missed)
+}
+
+// record takes a shortfall off what the next lapse of the group finds owed, as it will be off what the next group reads. It is the last
+// that a step does before its lapse is decided.
+func (d *debt) record(hours int64, hourly decimal.Decimal) {
+	if hours > 0 {
+		d.owed = d.owed.Sub(decimal.NewFromInt(hours).Mul(hourly).Ceil())
+	}
 }
 
 // valuation is what hours that are behind tokens already are worth. A class that the epoch in force no longer values keeps the k of

@@ -132,7 +132,54 @@ func TestBackingThatLapsesIsADefault(t *testing.T) {
 	w.lapse(1)
 	w.lapse(0)
 	w.has(p.ID, providers.PledgeDefaulted, providers.Balances{Expired: 300 * hour})
-	if got := w.get(p.ID).Shortfall; got.Hours != backing {
+	// Each time no more is missed than the tokens for which nothing was missed yet; a share of a millionth is rounded up.
+	if got := w.get(p.ID).Shortfall; got.Hours != backing-2 || got.SCH.String() != "200000001" {
+		t.Errorf("%+v", got)
+	}
+	w.sound()
+}
+
+// Hours that stay behind tokens when those are redeemed, since a haircut kept them there or k has risen, are missed by nobody.
+func TestHoursThatNobodyMissesSimplyExpire(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	clock := w.stopClock()
+	d := &desk{world: w, account: w.account, escrow: w.open(money.SCH)}
+	p, other := w.activate(w.newPledge(h100, 100*hour), "0.5"), w.activeFor(2000*time.Hour, 100*hour)
+	if _, err := w.mint(p.ID, 40*hour); err != nil {
+		t.Fatal(err)
+	}
+	e, err := d.earmark(p.ID, 40*hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.deliver(e); err != nil {
+		t.Fatal(err)
+	}
+	w.has(p.ID, providers.PledgeActive, providers.Balances{Available: 20 * hour, Backing: 40 * hour, Delivered: 40 * hour})
+	// Now there is something out: 30, behind which the other has 30 hours.
+	if _, err := w.mint(other.ID, 30*hour); err != nil {
+		t.Fatal(err)
+	}
+	clock.Set(p.ExpiresAt.Add(-time.Hour))
+	w.callRollovers(0)
+	clock.Set(p.ExpiresAt)
+	w.lapse(1)
+	w.has(p.ID, providers.PledgeExpired, providers.Balances{Delivered: 40 * hour, Expired: 60 * hour})
+	// At twice the k, half of the hours are enough.
+	pgtest.PublishEpoch(t, w.Database, time.Second, h100, map[string]string{h100: "2"})
+	clock.Advance(time.Second)
+	third := w.activate(w.curved(h100, curve(clock.Now(), 10*time.Hour, 1, 1)), "0")
+	if _, err := w.mint(third.ID, 40*hour); err != nil { // 20 hours of it
+		t.Fatal(err)
+	}
+	clock.Advance(10 * time.Hour)
+	w.lapse(1)
+	w.has(third.ID, providers.PledgeActive, providers.Balances{Backing: 10 * hour, Expired: 10 * hour})
+	clock.Advance(10 * time.Hour)
+	w.lapse(1) // 70 are out, and the other's 30 hours are worth 60.
+	w.has(third.ID, providers.PledgeDefaulted, providers.Balances{Expired: 20 * hour})
+	if got := w.get(third.ID).Shortfall; got.Hours != 5*hour || got.SCH.IntPart() != 10*hour {
 		t.Errorf("%+v", got)
 	}
 	w.sound()

@@ -53,12 +53,7 @@ func (m *modelled) free(at time.Time) int64 {
 
 // hoursFor is the least number of millionths of an hour that is worth so much.
 func (m *modelled) hoursFor(worth *big.Rat) *big.Int {
-	exact := new(big.Rat).Quo(worth, m.worth)
-	hours, rest := new(big.Int).QuoRem(exact.Num(), exact.Denom(), new(big.Int))
-	if rest.Sign() > 0 {
-		hours.Add(hours, big.NewInt(1))
-	}
-	return hours
+	return ceiling(new(big.Rat).Quo(worth, m.worth))
 }
 
 func (m *modelled) mint(at time.Time, amount int64) error {
@@ -87,23 +82,6 @@ func (m *modelled) release(at time.Time, hours int64) error {
 		m.status = providers.PledgeReleased
 	}
 	return nil
-}
-
-func (m *modelled) lapse(at time.Time) {
-	available, backing := m.lapsed(at)
-	if available+backing == 0 || m.status != providers.PledgeActive && m.status != providers.PledgeDefaulted {
-		return
-	}
-	m.balances.Available -= available
-	m.balances.Backing -= backing
-	m.balances.Expired += available + backing
-	m.shortfall += backing
-	switch {
-	case backing > 0:
-		m.status = providers.PledgeDefaulted
-	case m.status == providers.PledgeActive && m.held() == 0 && m.toCome(at) == 0:
-		m.status = providers.PledgeExpired
-	}
 }
 
 // lapseOf is the first closing by which so many hours behind tokens will have lapsed.
@@ -143,6 +121,8 @@ type provision struct {
 	funds   int64
 	// under has the hours of each redemption under way.
 	under []underway
+	// missed is what the shortfalls so far were to back.
+	missed *big.Int
 }
 
 type underway struct {
@@ -156,6 +136,57 @@ func (p *provision) inDefault(at time.Time) bool {
 		_, backing := m.lapsed(at)
 		return m.shortfall > 0 || backing > 0
 	})
+}
+
+// owes is what is out, redemptions under way included, beyond what is missed already and what still backs it.
+func (p *provision) owes(at time.Time) *big.Rat {
+	owed := big.NewInt(p.funds)
+	for _, u := range p.under {
+		owed.Add(owed, big.NewInt(u.hours))
+	}
+	rest := new(big.Rat).SetInt(owed.Sub(owed, p.missed))
+	for _, m := range p.pledges {
+		_, lapsed := m.lapsed(at)
+		rest.Sub(rest, new(big.Rat).Mul(new(big.Rat).SetInt64(m.balances.Backing-lapsed), m.worth))
+	}
+	return rest
+}
+
+// lapse lets the pledges' hours expire, one pledge after another.
+func (p *provision) lapse(at time.Time) {
+	for _, m := range p.pledges {
+		available, backing := m.lapsed(at)
+		if available+backing == 0 || m.status != providers.PledgeActive && m.status != providers.PledgeDefaulted {
+			continue
+		}
+		shortfall := int64(0)
+		if owes := p.owes(at); owes.Sign() > 0 {
+			shortfall = backing
+			if needed := m.hoursFor(owes); needed.Cmp(big.NewInt(backing)) < 0 {
+				shortfall = needed.Int64()
+			}
+		}
+		m.balances.Available -= available
+		m.balances.Backing -= backing
+		m.balances.Expired += available + backing
+		m.shortfall += shortfall
+		p.missed.Add(p.missed, ceiling(new(big.Rat).Mul(new(big.Rat).SetInt64(shortfall), m.worth)))
+		switch {
+		case shortfall > 0:
+			m.status = providers.PledgeDefaulted
+		case m.status == providers.PledgeActive && m.held() == 0 && m.toCome(at) == 0:
+			m.status = providers.PledgeExpired
+		}
+	}
+}
+
+// ceiling is the least whole number that is no less.
+func ceiling(x *big.Rat) *big.Int {
+	whole, rest := new(big.Int).QuoRem(x.Num(), x.Denom(), new(big.Int))
+	if rest.Sign() > 0 {
+		whole.Add(whole, big.NewInt(1))
+	}
+	return whole
 }
 
 // redeem earmarks hours of a pledge. An hour is a token.
@@ -245,9 +276,7 @@ func (p *play) step(rt *rapid.T) (err, want error) {
 	case "advance":
 		p.clock.Advance(time.Duration(rapid.IntRange(1, 15).Draw(rt, "hours")) * time.Hour)
 	case "lapse":
-		for _, each := range p.pledges {
-			each.lapse(p.now())
-		}
+		p.lapse(p.now())
 		_, err = p.store.LapseDue(p.t.Context())
 	case "substitute":
 		by := rapid.SampledFrom(p.pledges).Draw(rt, "by")
@@ -285,7 +314,7 @@ func TestPledgesFollowTheModel(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.provider = provider.ID
-		p := &play{desk: desk{world: w, account: w.open(money.SCH), escrow: w.open(money.SCH)}}
+		p := &play{desk: desk{world: w, account: w.open(money.SCH), escrow: w.open(money.SCH)}, provision: provision{missed: new(big.Int)}}
 		for range rapid.IntRange(1, 3).Draw(rt, "pledges") {
 			p.pledges = append(p.pledges, w.drawPledge(rt))
 		}

@@ -18,7 +18,7 @@ type CallStatus string
 const (
 	// CallOpen: hours behind tokens lapse before long.
 	CallOpen CallStatus = "open"
-	// CallAnswered: they do not any more, since others took their place or the tokens are redeemed.
+	// CallAnswered: they do not any more, or are not needed, since others took their place or the tokens are redeemed.
 	CallAnswered CallStatus = "answered"
 	// CallDefaulted: they have lapsed.
 	CallDefaulted CallStatus = "defaulted"
@@ -41,18 +41,32 @@ type RolloverCall struct {
 // rolloverNotice is how long before hours behind tokens lapse their provider is called.
 const rolloverNotice = 14 * 24 * time.Hour
 
-// CallRollovers opens a call for every pledge of which hours behind tokens lapse within the notice, brings open calls up to date,
-// and closes those that are answered. It returns how many it opened. It can be called at any time and by any number of processes at
-// once: a pledge has at most one open call.
+// CallRollovers opens a call for every pledge of which hours behind tokens lapse within the notice, if what their provider will have
+// left behind tokens is not worth what it owes. It brings open calls up to date, and closes those that are answered. It returns how
+// many it opened. It can be called at any time and by any number of processes at once: a pledge has at most one open call.
 func (s *Store) CallRollovers(ctx context.Context) (int, error) {
+	inNeed, err := s.ids(ctx, selectInNeedSQL, rolloverNotice)
+	if err != nil {
+		return 0, err
+	}
 	opened := 0
-	for last := uuid.Nil; ; {
-		due, err := s.pledgesToCall(ctx, last)
+	for _, provider := range inNeed {
+		n, err := s.callProvider(ctx, provider)
+		opened += n
 		if err != nil {
 			return opened, err
 		}
-		if len(due) == 0 {
-			return opened, s.closeAnswered(ctx)
+	}
+	return opened, s.closeAnswered(ctx)
+}
+
+// callProvider opens calls for a provider's pledges, in the order of their ids.
+func (s *Store) callProvider(ctx context.Context, provider uuid.UUID) (int, error) {
+	opened := 0
+	for last := uuid.Nil; ; {
+		due, err := s.ids(ctx, selectToCallSQL, rolloverNotice, provider, last, sweepBatch)
+		if err != nil || len(due) == 0 {
+			return opened, err
 		}
 		n, err := s.call(ctx, due)
 		opened += n
@@ -63,9 +77,9 @@ func (s *Store) CallRollovers(ctx context.Context) (int, error) {
 	}
 }
 
-// pledgesToCall returns the next pledges, in the order of their ids, that seem to need a call, as they are without a lock.
-func (s *Store) pledgesToCall(ctx context.Context, after uuid.UUID) ([]uuid.UUID, error) {
-	rows, err := s.db.Query(ctx, selectToCallSQL, rolloverNotice, after, sweepBatch)
+// ids returns what a query finds without a lock.
+func (s *Store) ids(ctx context.Context, sql string, args ...any) ([]uuid.UUID, error) {
+	rows, err := s.db.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, fmt.Errorf("providers: rollovers: %w", err)
 	}

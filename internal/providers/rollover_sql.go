@@ -27,7 +27,10 @@ CROSS JOIN LATERAL (
 ) AS closing
 WHERE p.status IN ('active', 'defaulted') AND lapsing.hours > 0`
 
-	selectToCallSQL = `SELECT p.id` + atRiskSQL + ` AND p.id > $2 ORDER BY p.id LIMIT $3`
+	selectToCallSQL = `SELECT p.id` + atRiskSQL + ` AND p.provider_id = $2 AND p.id > $3 ORDER BY p.id LIMIT $4`
+
+	selectInNeedSQL = `
+SELECT p.id FROM providers p WHERE provider_owes(p.id) > provider_backing_worth(p.id, ballast_now() + $1::interval) ORDER BY p.id`
 
 	// In the order of ids, as the write path locks them.
 	lockPledgesSQL = `SELECT FROM accounts WHERE pledge_id = ANY($1) AND kind = 'pledge_available' ORDER BY id FOR NO KEY UPDATE`
@@ -41,8 +44,16 @@ RETURNING xmax = 0`
 
 	// Of one pledge, or of all where $2 is null.
 	answerCallsSQL = `
+WITH safe AS MATERIALIZED (
+    SELECT called.provider_id
+    FROM (SELECT DISTINCT p.provider_id FROM rollover_calls c JOIN pledges p ON p.id = c.pledge_id
+          WHERE c.status = 'open' AND ($2::uuid IS NULL OR c.pledge_id = $2)) AS called
+    WHERE provider_owes(called.provider_id) <= provider_backing_worth(called.provider_id, ballast_now() + $1::interval)
+)
 UPDATE rollover_calls c SET status = 'answered', closed_at = ballast_now()
-WHERE c.status = 'open' AND ($2::uuid IS NULL OR c.pledge_id = $2) AND NOT EXISTS (SELECT` + atRiskSQL + ` AND p.id = c.pledge_id)`
+FROM pledges of
+WHERE of.id = c.pledge_id AND c.status = 'open' AND ($2::uuid IS NULL OR c.pledge_id = $2)
+  AND (of.provider_id IN (SELECT provider_id FROM safe) OR NOT EXISTS (SELECT` + atRiskSQL + ` AND p.id = c.pledge_id))`
 
 	defaultCallSQL = `UPDATE rollover_calls SET status = 'defaulted', closed_at = $2 WHERE pledge_id = $1 AND status = 'open'`
 
