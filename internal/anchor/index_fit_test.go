@@ -192,11 +192,19 @@ func TestIndexBearsASourceThatIsWrong(t *testing.T) {
 	before := indexOf(t, list)
 	classes := wellQuoted(list)
 	for _, source := range sourcesOf(list) {
-		for _, one := range append([]string{""}, classes...) {
-			after := indexOf(t, times(list, source, one, 100))
+		cases := map[string][]listed{"all": times(list, source, "", 100)}
+		cases["all but spot prices"] = slices.Clone(cases["all"])
+		for i := range list {
+			cases["all but spot prices"][i].spot = list[i].spot
+		}
+		for _, class := range classes {
+			cases[class] = times(list, source, class, 100)
+		}
+		for which, wrong := range cases {
+			after := indexOf(t, wrong)
 			for _, class := range classes {
 				if off := moved(after[class], before[class]); off.GreaterThanOrEqual(fivePercent) {
-					t.Errorf("with 100 times %s's prices (%s), %s goes from %s to %s", source, one, class, before[class], after[class])
+					t.Errorf("with 100 times %s's prices (%s), %s goes from %s to %s", source, which, class, before[class], after[class])
 				}
 			}
 		}
