@@ -112,7 +112,10 @@ func TestEveryOperationSaysWhoMayCall(t *testing.T) {
 func TestPostsThatCreateOrMoveNeedAnIdempotencyKey(t *testing.T) {
 	t.Parallel()
 	// Doing these twice is doing them once. In a batch each transfer has a key of its own.
-	without := []string{"freezeAccount", "unfreezeAccount", "closeAccount", "rejectPledge", "revokeApiKey", "createTransferBatch"}
+	without := []string{
+		"freezeAccount", "unfreezeAccount", "closeAccount", "rejectPledge", "revokeApiKey", "createTransferBatch", "approvePolicy", "setProviderTier",
+		"previewEpoch", "approveEpoch", "announceEpoch", "withdrawEpoch", "approveSunset", "withdrawSunset",
+	}
 	for _, op := range operations(load(t)) {
 		want := op.verb == "POST" && !slices.Contains(without, op.OperationID)
 		if got := op.headerRequired("Idempotency-Key"); got != want {

@@ -10,11 +10,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/shopspring/decimal"
 
+	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/id"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
 	"github.com/ballast-compute/ballast/internal/pg"
-	"github.com/ballast-compute/ballast/internal/providers"
 )
 
 // booksMetrics are the token's figures, as of the last refresh. They are for graphs and alerts, which is why they may be
@@ -23,6 +23,7 @@ type booksMetrics struct {
 	supply, minted, burned, escrowed prometheus.Gauge
 	backing, coverage                prometheus.Gauge
 	byProvider                       *prometheus.GaugeVec
+	states, calls                    *prometheus.GaugeVec
 	refreshed                        prometheus.Gauge
 }
 
@@ -35,16 +36,22 @@ func newBooksMetrics(registry prometheus.Registerer) *booksMetrics {
 	byProvider := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "ballast_provider_coverage_ratio", Help: "Coverage of each provider's own tokens.",
 	}, []string{"provider"})
-	registry.MustRegister(byProvider)
+	states := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "ballast_provider_coverage_states", Help: "Providers in each state of coverage.",
+	}, []string{"state"})
+	calls := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "ballast_margin_calls", Help: "Margin calls that are not cured, by status.",
+	}, []string{"status"})
+	registry.MustRegister(byProvider, states, calls)
 	return &booksMetrics{
-		byProvider: byProvider,
-		supply:     gauge("supply_sch", "Tokens in circulation, those in escrow included."),
-		minted:     gauge("minted_sch", "Tokens that were ever minted."),
-		burned:     gauge("burned_sch", "Tokens that were ever burned."),
-		escrowed:   gauge("escrowed_sch", "Tokens that are being redeemed."),
-		backing:    gauge("backing_sch", "What all pledged hours that are available or back tokens are worth, after haircuts."),
-		coverage:   gauge("coverage_ratio", "Backing by supply. Below 1, tokens are not fully backed. NaN without a supply."),
-		refreshed:  gauge("books_refreshed_timestamp_seconds", "When the figures of the books were last read."),
+		byProvider: byProvider, states: states, calls: calls,
+		supply:    gauge("supply_sch", "Tokens in circulation, those in escrow included."),
+		minted:    gauge("minted_sch", "Tokens that were ever minted."),
+		burned:    gauge("burned_sch", "Tokens that were ever burned."),
+		escrowed:  gauge("escrowed_sch", "Tokens that are being redeemed."),
+		backing:   gauge("backing_sch", "What all pledged hours that are available or back tokens are worth, after haircuts."),
+		coverage:  gauge("coverage_ratio", "Backing by supply but for what is in escrow. Below 1, tokens are not fully backed. NaN while nothing is out."),
+		refreshed: gauge("books_refreshed_timestamp_seconds", "When the figures of the books were last read."),
 	}
 }
 
@@ -55,16 +62,20 @@ func (m *booksMetrics) refresh(ctx context.Context, reads *pgxpool.Pool) error {
 		if err != nil {
 			return err
 		}
-		collateral, err := providers.CollateralTx(ctx, tx)
+		collateral, err := coverage.Now(ctx, tx)
 		if err != nil {
 			return err
 		}
-		m.set(supply, collateral, time.Now())
+		calls, err := coverage.OpenCalls(ctx, tx)
+		if err != nil {
+			return err
+		}
+		m.set(supply, collateral, calls, time.Now())
 		return nil
 	})
 }
 
-func (m *booksMetrics) set(supply ledger.Supply, collateral providers.Collateral, now time.Time) {
+func (m *booksMetrics) set(supply ledger.Supply, collateral coverage.Collateral, calls map[coverage.CallStatus]int, now time.Time) {
 	m.supply.Set(sch(supply.Outstanding()))
 	m.minted.Set(sch(supply.Minted))
 	m.burned.Set(sch(supply.Burned))
@@ -72,8 +83,15 @@ func (m *booksMetrics) set(supply ledger.Supply, collateral providers.Collateral
 	m.backing.Set(collateral.SCH.InexactFloat64())
 	m.coverage.Set(ratio(collateral.Coverage))
 	m.byProvider.Reset()
+	for _, state := range coverage.States {
+		m.states.WithLabelValues(string(state)).Set(0)
+	}
+	for status, n := range calls {
+		m.calls.WithLabelValues(string(status)).Set(float64(n))
+	}
 	for _, p := range collateral.Providers {
 		m.byProvider.WithLabelValues(id.Format(id.Provider, p.ProviderID)).Set(ratio(p.Coverage))
+		m.states.WithLabelValues(string(p.State)).Inc()
 	}
 	m.refreshed.Set(float64(now.Unix()))
 }

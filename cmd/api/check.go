@@ -12,6 +12,7 @@ import (
 
 	"github.com/ballast-compute/ballast/db"
 	"github.com/ballast-compute/ballast/internal/anchor"
+	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/pg"
 	"github.com/ballast-compute/ballast/internal/providers"
@@ -30,7 +31,7 @@ type checker func(ctx context.Context, db ledger.Querier) ([]ledger.Check, error
 
 // checkers are all that this program knows.
 var checkers = []checker{
-	ledger.CheckBalances, ledger.CheckJournal, anchor.Checks, anchor.CheckIndex, providers.Checks, providers.CheckJournal, redeem.Checks, redeem.CheckJournal,
+	ledger.CheckBalances, ledger.CheckJournal, anchor.Checks, anchor.CheckIndex, coverage.Checks, providers.Checks, providers.CheckJournal, redeem.Checks, redeem.CheckJournal,
 }
 
 // Run recomputes everything in one snapshot, which disturbs nobody.

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ballast-compute/ballast/internal/anchor"
+	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/id"
 	"github.com/ballast-compute/ballast/internal/pg"
 )
@@ -72,7 +73,11 @@ func (c *importQuotes) read() ([]byte, error) {
 }
 
 func (c *importQuotes) report(ctx context.Context, p *program, pool *pgxpool.Pool, b anchor.QuoteBatch) error {
-	fixings, err := anchor.UpdateIndex(ctx, pool, anchor.DefaultIndexPolicy())
+	policy, err := coverage.InForce(ctx, pool)
+	if err != nil {
+		return err
+	}
+	fixings, err := anchor.UpdateIndex(ctx, pool, policy.Index.Policy())
 	if err != nil {
 		return err
 	}

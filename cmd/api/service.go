@@ -16,6 +16,7 @@ import (
 
 	"github.com/ballast-compute/ballast/internal/access"
 	"github.com/ballast-compute/ballast/internal/anchor"
+	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/httpapi"
 	"github.com/ballast-compute/ballast/internal/jobs"
 	"github.com/ballast-compute/ballast/internal/ledger"
@@ -173,7 +174,7 @@ func (v *service) close(ctx context.Context) error {
 func (v *service) newHandler() http.Handler {
 	return httpapi.New(httpapi.API{
 		Ledger: v.books, Auditor: ledger.NewAuditor(v.reads, v.log, redeem.CheckJournal, providers.CheckJournal, anchor.CheckIndex), Access: v.store, Pool: v.reads,
-		Providers: providers.NewStore(v.reads, v.books), Redemptions: redeem.New(v.reads, v.books),
+		Providers: providers.NewStore(v.reads, v.books), Coverage: coverage.NewStore(v.reads), Redemptions: redeem.New(v.reads, v.books),
 		RequestTimeout: v.settings.RequestTimeout,
 	}, httpapi.Transport{
 		Logger: v.log, Authenticate: v.keys.Authenticate, Metrics: v.metrics, Health: v.health, Tracing: v.tracing,

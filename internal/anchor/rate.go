@@ -33,7 +33,7 @@ type rateRow struct {
 const selectRatesSQL = `
 SELECT e.id, e.effective_at, f.k, ballast_now() FROM epochs e
 LEFT JOIN LATERAL (SELECT k FROM epoch_factors WHERE epoch_id = e.id AND gpu_class = $1 OFFSET 0) AS f ON true
-WHERE e.effective_at >= (SELECT max(effective_at) FROM epochs WHERE effective_at <= ballast_now())
+WHERE e.effective_at >= COALESCE((SELECT max(effective_at) FROM epochs WHERE effective_at <= ballast_now() - interval '1 minute'), '-infinity')
 ORDER BY e.effective_at DESC`
 
 // queuer takes reads: a *pgx.Batch, or the *ledger.Reads of the write path.
@@ -89,10 +89,11 @@ type epochRates struct {
 type classEnd struct{ noMintsFrom, sunsetAt time.Time }
 
 const (
+	// A step asks by its book's time, which was drawn before this is read: an epoch that has come into force since must not hide the one before.
 	selectAllRatesSQL = `
 SELECT e.id, e.effective_at, f.gpu_class, f.k FROM epochs e
 CROSS JOIN LATERAL (SELECT gpu_class, k FROM epoch_factors WHERE epoch_id = e.id OFFSET 0) AS f
-WHERE e.effective_at >= (SELECT max(effective_at) FROM epochs WHERE effective_at <= ballast_now())
+WHERE e.effective_at >= COALESCE((SELECT max(effective_at) FROM epochs WHERE effective_at <= ballast_now() - interval '1 minute'), '-infinity')
 ORDER BY e.effective_at DESC`
 
 	selectClassEndsSQL = `SELECT gpu_class, no_mints_from, sunset_at FROM class_sunsets WHERE status = 'announced'`

@@ -16,7 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ballast-compute/ballast/internal/access"
-	"github.com/ballast-compute/ballast/internal/anchor"
+	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/httpapi/wire"
 	"github.com/ballast-compute/ballast/internal/idempotency"
 	"github.com/ballast-compute/ballast/internal/ledger"
@@ -31,7 +31,7 @@ const (
 	supplySlots = 2
 )
 
-// API is the domain that the routes answer for. All fields but the policies and RequestTimeout must be set.
+// API is the domain that the routes answer for. All fields but RequestTimeout must be set.
 type API struct {
 	Ledger  *ledger.Ledger
 	Auditor *ledger.Auditor
@@ -39,14 +39,12 @@ type API struct {
 	Access *access.Store
 	// Providers keeps providers and their pledges, and mints.
 	Providers *providers.Store
+	// Coverage keeps policies, and says how far what is pledged covers what is out.
+	Coverage *coverage.Store
 	// Redemptions turns tokens into credits.
 	Redemptions *redeem.Redemptions
 	// Pool is where reads of the anchor, creations outside of the journal, and snapshots of everything take their connections.
 	Pool *pgxpool.Pool
-	// EpochPolicy is how far and how fast the anchor may move. By default it is [anchor.DefaultEpochPolicy].
-	EpochPolicy anchor.EpochPolicy
-	// IndexPolicy decides how far the index is to be believed. By default it is anchor.DefaultIndexPolicy.
-	IndexPolicy anchor.IndexPolicy
 	// RequestTimeout bounds the work for one request. By default it is ten seconds.
 	RequestTimeout time.Duration
 
@@ -58,12 +56,6 @@ type API struct {
 func New(api API, transport Transport) http.Handler {
 	if api.RequestTimeout == 0 {
 		api.RequestTimeout = defaultRequestTimeout
-	}
-	if api.EpochPolicy == (anchor.EpochPolicy{}) {
-		api.EpochPolicy = anchor.DefaultEpochPolicy()
-	}
-	if api.IndexPolicy == (anchor.IndexPolicy{}) {
-		api.IndexPolicy = anchor.DefaultIndexPolicy()
 	}
 	api.logger = withRequestContext(transport.Logger)
 	api.supply = make(chan struct{}, supplySlots)

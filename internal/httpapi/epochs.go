@@ -10,6 +10,7 @@ import (
 
 	"github.com/ballast-compute/ballast/internal/access"
 	"github.com/ballast-compute/ballast/internal/anchor"
+	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/httpapi/wire"
 	"github.com/ballast-compute/ballast/internal/id"
 	"github.com/ballast-compute/ballast/internal/pg"
@@ -21,7 +22,7 @@ func (a *API) createEpoch(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var f faults
-	n := anchor.NewDraft{By: principalOf(r.Context()).ID, Policy: a.EpochPolicy, EffectiveAt: f.optionalTime("effective_at", req.EffectiveAt)}
+	n := anchor.NewDraft{By: principalOf(r.Context()).ID, EffectiveAt: f.optionalTime("effective_at", req.EffectiveAt)}
 	if req.ReferenceClass != nil {
 		n.ReferenceClass = f.matches("reference_class", *req.ReferenceClass, gpuClassForm)
 	}
@@ -29,6 +30,11 @@ func (a *API) createEpoch(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return a.create(w, r, req, func(ctx context.Context, tx pgx.Tx) (creation, error) {
+		policy, err := coverage.InForce(ctx, tx)
+		if err != nil {
+			return creation{}, err
+		}
+		n.Policy = policy.Epochs.Policy()
 		drafted, err := anchor.DraftTx(ctx, tx, n)
 		answer := encodeEpoch(&drafted)
 		return creation{first: answer, kept: answer}, err
@@ -106,7 +112,11 @@ func (a *API) announceEpoch(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return a.changeEpoch(w, r, func(ctx context.Context, tx pgx.Tx, epoch, by uuid.UUID) (anchor.Epoch, error) {
-		return anchor.AnnounceTx(ctx, tx, anchor.Announcement{Epoch: epoch, By: by, EffectiveAt: at, Policy: a.EpochPolicy})
+		policy, err := coverage.InForce(ctx, tx)
+		if err != nil {
+			return anchor.Epoch{}, err
+		}
+		return anchor.AnnounceTx(ctx, tx, anchor.Announcement{Epoch: epoch, By: by, EffectiveAt: at, Policy: policy.Epochs.Policy()})
 	})
 }
 

@@ -24,15 +24,15 @@ func TestAnEpochOverHTTP(t *testing.T) {
 	s.names["this"] = draft.string("id")
 
 	preview := s.post("finance", "/v1/anchor/epochs/{this}/preview", nil).want(200).
-		expect("epoch_id", s.names["this"], "in_force", s.names["epoch"], "total.outstanding", "100.000000", "total.sch_before", "2391.000000",
-			"providers.0.provider_id", s.names["provider"], "providers.0.outstanding", "100.000000", "providers.0.sch_before", "1391.000000",
-			"providers.0.coverage_before", "13.910000", "providers.1.coverage_after", nil)
+		expect("epoch_id", s.names["this"], "in_force", s.names["epoch"], "total.outstanding", "90.000000", "total.sch_before", "2391.000000",
+			"providers.0.provider_id", s.names["provider"], "providers.0.outstanding", "90.000000", "providers.0.sch_before", "1391.000000",
+			"providers.0.coverage_before", "15.455555", "providers.1.coverage_after", nil)
 	// All pledges are of H100s, which do less work for their price than a B200.
 	h100 := preview.at("factors").([]any)[6].(object)
 	if h100["gpu_class"] != "H100-SXM-80GB" || h100["k_before"] != "1.000000" || h100["k_after"] != "0.889701" || h100["bound_by"] != "quality" {
 		t.Errorf("previewed %v", h100)
 	}
-	preview.expect("providers.0.sch_after", "1237.574091", "providers.0.coverage_after", "12.375740", "total.sch_after", "2127.275091")
+	preview.expect("providers.0.sch_after", "1237.574091", "providers.0.coverage_after", "13.750823", "total.sch_after", "2127.275091")
 
 	s.post("operator", "/v1/anchor/epochs/{this}/approve", nil).want(403, "four_eyes")
 	s.post("operator", "/v1/anchor/epochs/{this}/announce", nil).want(409, "conflict")

@@ -23,6 +23,7 @@ import (
 
 	"github.com/ballast-compute/ballast/internal/access"
 	"github.com/ballast-compute/ballast/internal/anchor"
+	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/httpapi"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/pg"
@@ -87,7 +88,7 @@ func newAPI(reads, writes *pgxpool.Pool, set *settings) (httpapi.API, func(conte
 	set.transport.Authenticate = keys.Authenticate
 	api := httpapi.API{
 		Ledger: books, Auditor: ledger.NewAuditor(reads, set.transport.Logger, redeem.CheckJournal, providers.CheckJournal, anchor.CheckIndex), Access: access.NewStore(reads),
-		Providers: providers.NewStore(reads, books), Redemptions: redeem.New(reads, books), Pool: reads, RequestTimeout: set.timeout,
+		Providers: providers.NewStore(reads, books), Coverage: coverage.NewStore(reads), Redemptions: redeem.New(reads, books), Pool: reads, RequestTimeout: set.timeout,
 	}
 	return api, func(ctx context.Context) error {
 		err := books.Close(ctx)

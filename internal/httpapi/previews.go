@@ -11,17 +11,17 @@ import (
 	"github.com/shopspring/decimal"
 
 	"github.com/ballast-compute/ballast/internal/anchor"
+	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/httpapi/wire"
 	"github.com/ballast-compute/ballast/internal/id"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/pg"
-	"github.com/ballast-compute/ballast/internal/providers"
 )
 
 // preview is an epoch beside the one in force, and what stands behind the tokens under each.
 type preview struct {
 	inForce, epoch anchor.Epoch
-	before, after  providers.Collateral
+	before, after  coverage.Collateral
 }
 
 func (a *API) previewEpoch(w http.ResponseWriter, r *http.Request) error {
@@ -48,10 +48,10 @@ func (a *API) preview(ctx context.Context, epoch uuid.UUID) (p preview, err erro
 		if p.epoch, err = anchor.EpochByID(ctx, tx, epoch); err != nil {
 			return err
 		}
-		if p.before, err = providers.CollateralUnderTx(ctx, tx, p.inForce); err != nil {
+		if p.before, err = coverage.UnderEpoch(ctx, tx, p.inForce); err != nil {
 			return err
 		}
-		p.after, err = providers.CollateralUnderTx(ctx, tx, p.epoch)
+		p.after, err = coverage.UnderEpoch(ctx, tx, p.epoch)
 		return err
 	})
 	return p, err

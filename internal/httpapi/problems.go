@@ -8,6 +8,7 @@ import (
 
 	"github.com/ballast-compute/ballast/internal/access"
 	"github.com/ballast-compute/ballast/internal/anchor"
+	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/httpapi/wire"
 	"github.com/ballast-compute/ballast/internal/id"
 	"github.com/ballast-compute/ballast/internal/idempotency"
@@ -51,6 +52,7 @@ var (
 	classSunset            = kind{http.StatusUnprocessableEntity, wire.ErrorCodeClassSunset, "The sunset of this GPU class is announced."}
 	noCapacity             = kind{http.StatusUnprocessableEntity, wire.ErrorCodeNoCapacity, "The provider has too few hours of this class that back tokens."}
 	indexStale             = kind{http.StatusUnprocessableEntity, wire.ErrorCodeIndexStale, "The index of this GPU class has been stale or thin for too long. Redemption stays open."}
+	coverageTooLow         = kind{http.StatusUnprocessableEntity, wire.ErrorCodeCoverageTooLow, "The provider's collateral would not cover what it has out, or a margin call is overdue."}
 	keyReused              = kind{http.StatusUnprocessableEntity, wire.ErrorCodeIdempotencyKeyReused, "The idempotency key was used for another request."}
 	internal               = kind{http.StatusInternalServerError, wire.ErrorCodeInternal, "The server failed. Quote the request id when asking for help."}
 	overloaded             = kind{http.StatusServiceUnavailable, wire.ErrorCodeOverloaded, "The server has too much to do. Nothing was done; wait as long as Retry-After says."}
@@ -126,6 +128,15 @@ var errorTable = []struct {
 	{providers.ErrDocumentPledged, documentPledged},
 	{providers.ErrSamePerson, fourEyes.saying("Who entered the pledge may not verify it: a second operator must.")},
 
+	{coverage.ErrCoverageTooLow, coverageTooLow},
+	{coverage.ErrSamePerson, fourEyes.saying("A second operator must approve the policy.")},
+	{coverage.ErrPolicyNotFound, missing},
+	{coverage.ErrPolicyApproved, conflict.saying("The policy was approved before.")},
+	{coverage.ErrPolicySuperseded, conflict.saying("Another policy came first.")},
+	{coverage.ErrProviderNotFound, missing},
+	{coverage.ErrNotAToken, assetMismatch.saying("The account does not hold the token, which hours back.")},
+	{coverage.ErrInEscrow, conflict.saying("Tokens in escrow have hours of their own.")},
+
 	{redeem.ErrNotFound, missing},
 	{redeem.ErrNoCapacity, noCapacity},
 	{redeem.ErrConflict, conflict},
@@ -196,6 +207,9 @@ func fieldsOf(err error) ([]problem.FieldError, bool) {
 		return []problem.FieldError{{Field: e.Field, Code: e.Code, Detail: e.Detail}}, true
 	}
 	if e, ok := errors.AsType[*anchor.InvalidError](err); ok {
+		return []problem.FieldError{{Field: e.Field, Code: e.Code, Detail: e.Detail}}, true
+	}
+	if e, ok := errors.AsType[*coverage.InvalidError](err); ok {
 		return []problem.FieldError{{Field: e.Field, Code: e.Code, Detail: e.Detail}}, true
 	}
 	if e, ok := errors.AsType[*redeem.InvalidError](err); ok {

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/httpapi/wire"
 	"github.com/ballast-compute/ballast/internal/id"
 	"github.com/ballast-compute/ballast/internal/providers"
@@ -19,7 +20,10 @@ func (a *API) createProvider(w http.ResponseWriter, r *http.Request) error {
 	}
 	var f faults
 	f.checkMetadata(req.Metadata)
-	n := providers.NewProvider{Name: f.text("name", req.Name, maxName), Metadata: req.Metadata}
+	n := providers.NewProvider{Name: f.text("name", req.Name, maxName), Metadata: req.Metadata, Caller: principalOf(r.Context()).ID}
+	if req.Tier != nil {
+		n.Tier = f.tier(*req.Tier)
+	}
 	if err := f.err(); err != nil {
 		return err
 	}
@@ -28,6 +32,35 @@ func (a *API) createProvider(w http.ResponseWriter, r *http.Request) error {
 		answer := encodeProvider(p)
 		return creation{first: answer, kept: answer}, err
 	})
+}
+
+// tier returns one of the contract's tiers.
+func (f *faults) tier(word wire.Tier) coverage.Tier {
+	if f.present("tier", string(word)) && !word.Valid() {
+		f.invalidValue("tier")
+	}
+	return coverage.Tier(word)
+}
+
+func (a *API) setProviderTier(w http.ResponseWriter, r *http.Request) error {
+	var req wire.SetProviderTierRequest
+	if err := decode(r, &req); err != nil {
+		return err
+	}
+	var f faults
+	tier := f.tier(req.Tier)
+	if err := f.err(); err != nil {
+		return err
+	}
+	provider, err := pathID(r, id.Provider, "provider_id")
+	if err != nil {
+		return err
+	}
+	p, err := a.Providers.SetTier(r.Context(), coverage.TierChange{Caller: principalOf(r.Context()).ID, ProviderID: provider, Tier: tier})
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, encodeProvider(p))
 }
 
 func (a *API) getProvider(w http.ResponseWriter, r *http.Request) error {
@@ -71,6 +104,6 @@ func (a *API) providersFor(r *http.Request, p page) ([]providers.Provider, error
 
 func encodeProvider(p providers.Provider) wire.Provider {
 	return wire.Provider{
-		ID: id.Format(id.Provider, p.ID), Name: p.Name, Status: wire.ProviderStatus(p.Status), Metadata: p.Metadata, CreatedAt: p.CreatedAt.UTC(),
+		ID: id.Format(id.Provider, p.ID), Name: p.Name, Status: wire.ProviderStatus(p.Status), Tier: wire.Tier(p.Tier), Metadata: p.Metadata, CreatedAt: p.CreatedAt.UTC(),
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ballast-compute/ballast/internal/anchor"
+	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/httpapi/wire"
 	"github.com/ballast-compute/ballast/internal/id"
 	"github.com/ballast-compute/ballast/internal/problem"
@@ -39,7 +40,11 @@ func (a *API) enterQuotes(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return creation{}, err
 		}
-		if _, err := anchor.UpdateIndexTx(ctx, tx, a.IndexPolicy); err != nil {
+		policy, err := coverage.InForce(ctx, tx)
+		if err != nil {
+			return creation{}, err
+		}
+		if _, err := anchor.UpdateIndexTx(ctx, tx, policy.Index.Policy()); err != nil {
 			return creation{}, err
 		}
 		answer := encodeQuoteBatch(b, len(n.Quotes))

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ballast-compute/ballast/internal/anchor"
+	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/httpapi/wire"
 	"github.com/ballast-compute/ballast/internal/id"
 	"github.com/ballast-compute/ballast/internal/pg"
@@ -30,12 +31,17 @@ func (a *API) proposeSunset(w http.ResponseWriter, r *http.Request) error {
 	var f faults
 	n := anchor.NewSunset{
 		By: principalOf(r.Context()).ID, GPUClass: chi.URLParam(r, "gpu_class"), NoMintsFrom: f.time("no_mints_from", req.NoMintsFrom),
-		SunsetAt: f.time("sunset_at", req.SunsetAt), Reason: f.text("reason", req.Reason, maxReason), Policy: a.EpochPolicy,
+		SunsetAt: f.time("sunset_at", req.SunsetAt), Reason: f.text("reason", req.Reason, maxReason),
 	}
 	if err := f.err(); err != nil {
 		return err
 	}
 	return a.create(w, r, req, func(ctx context.Context, tx pgx.Tx) (creation, error) {
+		policy, err := coverage.InForce(ctx, tx)
+		if err != nil {
+			return creation{}, err
+		}
+		n.Policy = policy.Epochs.Policy()
 		s, err := anchor.ProposeSunsetTx(ctx, tx, n)
 		answer := encodeSunset(s)
 		return creation{first: answer, kept: answer}, err
@@ -44,7 +50,11 @@ func (a *API) proposeSunset(w http.ResponseWriter, r *http.Request) error {
 
 func (a *API) approveSunset(w http.ResponseWriter, r *http.Request) error {
 	return a.changeSunset(w, r, func(ctx context.Context, tx pgx.Tx, class string, sunset, by uuid.UUID) (anchor.Sunset, error) {
-		return anchor.ApproveSunsetTx(ctx, tx, class, sunset, by, a.EpochPolicy)
+		policy, err := coverage.InForce(ctx, tx)
+		if err != nil {
+			return anchor.Sunset{}, err
+		}
+		return anchor.ApproveSunsetTx(ctx, tx, class, sunset, by, policy.Epochs.Policy())
 	})
 }
 

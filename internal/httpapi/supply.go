@@ -5,10 +5,10 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/ballast-compute/ballast/internal/anchor"
+	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/httpapi/wire"
 	"github.com/ballast-compute/ballast/internal/id"
 	"github.com/ballast-compute/ballast/internal/ledger"
@@ -25,7 +25,10 @@ const auditPatience = 2 * time.Second
 // statement is what GET /v1/supply says, but for the audit.
 type statement struct {
 	supply     ledger.Supply
-	collateral providers.Collateral
+	collateral coverage.Collateral
+	maturity   []coverage.Rung
+	epoch      anchor.Epoch
+	index      []anchor.IndexValue
 	checks     []ledger.Check
 }
 
@@ -51,13 +54,19 @@ func (a *API) state(ctx context.Context) (s *statement, err error) {
 		if s.supply, err = ledger.SupplyTx(ctx, tx); err != nil {
 			return err
 		}
-		if s.collateral, err = providers.CollateralTx(ctx, tx); err != nil {
+		if s.epoch, err = anchor.InForce(ctx, tx); err != nil {
 			return err
 		}
-		if s.collateral.EpochID == uuid.Nil {
-			return anchor.ErrNoEpoch
+		if s.index, err = anchor.IndexNow(ctx, tx); err != nil {
+			return err
 		}
-		s.checks, err = ledger.RunChecks(ctx, tx, ledger.CheckBalances, providers.Checks, redeem.Checks, anchor.Checks)
+		if s.collateral, err = coverage.Now(ctx, tx); err != nil {
+			return err
+		}
+		if s.maturity, err = coverage.Ladder(ctx, tx, &s.collateral); err != nil {
+			return err
+		}
+		s.checks, err = ledger.RunChecks(ctx, tx, ledger.CheckBalances, providers.Checks, coverage.Checks, redeem.Checks, anchor.Checks)
 		return err
 	})
 	return s, err
@@ -69,8 +78,12 @@ func encodeSupply(s *statement, audit *ledger.Audit) wire.Supply {
 	encoded := wire.Supply{
 		Supply: sch(s.supply.Outstanding()), Minted: sch(s.supply.Minted), Burned: sch(s.supply.Burned), Escrowed: sch(s.supply.Escrowed),
 		Backing: make([]wire.Backing, len(s.collateral.Classes)), BackingSch: s.collateral.SCH.StringFixed(sixDecimals),
-		Coverage: decimalOrNull(s.collateral.Coverage), EpochID: id.Format(id.Epoch, s.collateral.EpochID),
-		Seq: s.supply.Seq, AsOf: s.supply.AsOf.UTC(), Checks: []wire.Check{},
+		Coverage: decimalOrNull(s.collateral.Coverage), State: wire.CoverageState(s.collateral.State), Maturity: encodeMaturity(s.maturity),
+		Index: encodeIndexInForce(s.index), Epoch: wire.EpochInForce{
+			ID: id.Format(id.Epoch, s.epoch.ID), Number: s.epoch.Number, EffectiveAt: s.epoch.EffectiveAt, ReferenceClass: s.epoch.ReferenceClass,
+		},
+		EpochID: id.Format(id.Epoch, s.collateral.EpochID),
+		Seq:     s.supply.Seq, AsOf: s.supply.AsOf.UTC(), Checks: []wire.Check{},
 	}
 	for i, c := range s.collateral.Classes {
 		encoded.Backing[i] = wire.Backing{
@@ -83,6 +96,28 @@ func encodeSupply(s *statement, audit *ledger.Audit) wire.Supply {
 	}
 	for _, c := range checks {
 		encoded.Checks = append(encoded.Checks, wire.Check{Name: c.Name, Ok: c.OK, Detail: c.Detail})
+	}
+	return encoded
+}
+
+func encodeMaturity(rungs []coverage.Rung) []wire.MaturityStep {
+	steps := make([]wire.MaturityStep, len(rungs))
+	for i, r := range rungs {
+		steps[i] = wire.MaturityStep{Hours: sixPlaces(r.Hours), Sch: sixPlaces(r.SCH)}
+		if r.WithinDays > 0 {
+			steps[i].WithinDays = &r.WithinDays
+		}
+	}
+	return steps
+}
+
+func encodeIndexInForce(values []anchor.IndexValue) []wire.IndexInForce {
+	encoded := make([]wire.IndexInForce, len(values))
+	for i, v := range values {
+		encoded[i] = wire.IndexInForce{
+			GPUClass: v.GPUClass, Status: wire.IndexInForceStatus(v.Status), PriceUsd: decimalOrNull(v.PriceUSD), Twap7: decimalOrNull(v.TWAP7),
+			Twap30: decimalOrNull(v.TWAP30), Sources: v.Sources, At: v.At.UTC(),
+		}
 	}
 	return encoded
 }

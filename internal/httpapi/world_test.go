@@ -93,6 +93,8 @@ func (b *builder) tell() {
 	b.post("operator", "/v1/anchor/epochs/{epoch_approved}/approve", `{}`)
 	b.post("second", "/v1/gpu-classes/L4-24GB/sunset",
 		`{"no_mints_from":"2032-01-01T00:00:00Z","sunset_at":"2032-07-01T00:00:00Z","reason":"Its index has been thin for a year"}`, "sunset", "id")
+	b.names["key.second_operator"] = b.names["key.second"]
+	b.post("second", "/v1/policies", `{"mint_buffer":"0.02","note":"A buffer."}`, "policy_draft", "id")
 	b.post("operator", "/v1/pledges/{southwind_pledge}/verify", `{}`)
 }
 

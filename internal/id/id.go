@@ -29,6 +29,8 @@ const (
 	Request    Prefix = "req"
 	Principal  Prefix = "prin"
 	Rollover   Prefix = "roll"
+	Policy     Prefix = "plcy"
+	MarginCall Prefix = "mcall"
 )
 
 // ErrMalformed means that a string is not a TypeID of the wanted prefix. It never names a thing that exists.

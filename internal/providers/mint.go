@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/google/uuid"
 	"github.com/shopspring/decimal"
 
 	"github.com/ballast-compute/ballast/internal/anchor"
+	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
 )
@@ -36,8 +38,10 @@ type Mint struct {
 	// Amount is in millionths of SCH, and BackingHours in millionths of an hour.
 	Amount, BackingHours int64
 	EpochID              uuid.UUID
-	// K is SCH per hour in that epoch, and Haircut that of the pledge.
+	// K is SCH per hour in that epoch. Haircut is the one that was agreed for the pledge, or more by the policy's schedule.
 	K, Haircut decimal.Decimal
+	// PolicyVersion is that of the policy by which it was decided.
+	PolicyVersion int
 }
 
 // mintDetails is what the journal keeps of a mint beside its postings.
@@ -47,11 +51,13 @@ type mintDetails struct {
 	BackingHours string          `json:"backing_hours"`
 	K            decimal.Decimal `json:"k"`
 	Haircut      decimal.Decimal `json:"haircut"`
+	Policy       int             `json:"policy"`
 }
 
 // Mint issues tokens to a holder's account and sets amount / (k · (1 − haircut)) hours of the pledge behind them, rounded up. It
 // tells whether an earlier call with the same digest had done it. It returns ErrPledgeNotFound, ErrPledgeNotActive,
-// ErrInsufficientCollateral, anchor.ErrNoEpoch, anchor.ErrNoFactor, anchor.ErrClassSunset or anchor.ErrIndexStale; of the account, ledger.ErrAccountNotFound,
+// ErrInsufficientCollateral, coverage.ErrCoverageTooLow, anchor.ErrNoEpoch, anchor.ErrNoFactor, anchor.ErrClassSunset or anchor.ErrIndexStale;
+// of the account, ledger.ErrAccountNotFound,
 // ErrAccountKind, ErrAccountFrozen, ErrAccountClosed, ErrAssetMismatch or ErrAmountOutOfRange; or an error of the write path.
 func (s *Store) Mint(ctx context.Context, n NewMint) (Mint, bool, error) {
 	amount, err := n.Amount.Minor(money.MaxScale)
@@ -89,7 +95,7 @@ func MintOf(t *ledger.Transaction) (Mint, error) {
 	issued, backed := t.Postings[0], t.Postings[1]
 	return Mint{
 		Transaction: t, PledgeID: d.PledgeID, AccountID: issued.To, Amount: issued.Amount, BackingHours: backed.Amount,
-		EpochID: d.EpochID, K: d.K, Haircut: d.Haircut,
+		EpochID: d.EpochID, K: d.K, Haircut: d.Haircut, PolicyVersion: d.Policy,
 	}, nil
 }
 
@@ -101,9 +107,12 @@ type mintStep struct {
 	state   *State
 	rates   *anchor.Rates
 	index   *anchor.IndexRead
+	gate    *coverage.Gate
+	terms   *coverage.Pledge
 
-	rate  anchor.Rate
-	hours int64
+	rate    anchor.Rate
+	haircut decimal.Decimal
+	hours   int64
 }
 
 func (s *mintStep) Lock() []uuid.UUID {
@@ -114,6 +123,7 @@ func (s *mintStep) Lock() []uuid.UUID {
 func (s *mintStep) Read(r *ledger.Reads) {
 	s.state, s.rates = ReadState(r, s.pledge.ID), anchor.ReadRates(r)
 	s.index = anchor.ReadIndex(r, s.pledge.GPUClass)
+	s.gate, s.terms = coverage.Read(r, s.pledge.ProviderID), coverage.ReadPledge(r, s.pledge.ID)
 }
 
 func (s *mintStep) Decide(book *ledger.Book) (d ledger.Decision, err error) {
@@ -128,10 +138,14 @@ func (s *mintStep) Decide(book *ledger.Book) (d ledger.Decision, err error) {
 	if s.rate, err = s.rates.ToMint(s.pledge.GPUClass, book.At()); err != nil {
 		return d, err
 	}
-	if err = s.index.MayMint(book.At(), anchor.DefaultIndexPolicy()); err != nil {
+	if err = s.index.MayMint(book.At(), s.gate.IndexPolicy()); err != nil {
 		return d, err
 	}
+	s.haircut = s.gate.Haircut(s.terms)
 	if s.hours, err = s.backing(book); err != nil {
+		return d, err
+	}
+	if err := s.covered(book); err != nil {
 		return d, err
 	}
 	d.Epoch = s.rate.Epoch
@@ -140,14 +154,15 @@ func (s *mintStep) Decide(book *ledger.Book) (d ledger.Decision, err error) {
 		{From: s.pledge.Accounts.Available, To: s.pledge.Accounts.Backing, Amount: money.Micros(s.hours)},
 	}
 	d.Details, err = json.Marshal(mintDetails{
-		PledgeID: s.pledge.ID, EpochID: s.rate.Epoch, BackingHours: money.Format(s.hours, money.MaxScale), K: s.rate.K, Haircut: s.state.haircut.Decimal,
+		PledgeID: s.pledge.ID, EpochID: s.rate.Epoch, BackingHours: money.Format(s.hours, money.MaxScale), K: s.rate.K, Haircut: s.haircut,
+		Policy: s.gate.PolicyVersion(),
 	})
 	return d, err
 }
 
 // backing returns how many hours the tokens need, if so many are available and still to come.
 func (s *mintStep) backing(book *ledger.Book) (int64, error) {
-	hours, err := money.DivideUp(s.amount, s.rate.K.Mul(less(s.state.haircut.Decimal)))
+	hours, err := money.DivideUp(s.amount, s.rate.K.Mul(less(s.haircut)))
 	if errors.Is(err, money.ErrRange) {
 		return 0, ErrInsufficientCollateral
 	}
@@ -159,6 +174,18 @@ func (s *mintStep) backing(book *ledger.Book) (int64, error) {
 		err = ErrInsufficientCollateral
 	}
 	return hours, err
+}
+
+// covered asks whether the provider will have enough for all its tokens, those of the mint included.
+func (s *mintStep) covered(book *ledger.Book) error {
+	issuance, err := book.Balance(s.pledge.Accounts.Issuance)
+	if err != nil {
+		return err
+	}
+	if issuance < math.MinInt64+s.amount {
+		return ledger.ErrAmountOutOfRange
+	}
+	return s.gate.Mint(book.At(), s.amount-issuance)
 }
 
 func (s *mintStep) Write(w *ledger.Writes, t *ledger.Transaction) {

@@ -27,7 +27,7 @@ func (r *mintRows) add(s *mintStep, t *ledger.Transaction) {
 	r.seqs, r.amounts, r.hours = append(r.seqs, t.Seq), append(r.amounts, s.amount), append(r.hours, s.hours)
 	r.transactions, r.pledges = append(r.transactions, t.ID), append(r.pledges, s.pledge.ID)
 	r.accounts, r.epoch = append(r.accounts, s.account), append(r.epoch, s.rate.Epoch)
-	r.k, r.haircuts = append(r.k, s.rate.K.String()), append(r.haircuts, s.state.haircut.Decimal.String())
+	r.k, r.haircuts = append(r.k, s.rate.K.String()), append(r.haircuts, s.haircut.String())
 }
 
 // Queue implements ledger.Rows.

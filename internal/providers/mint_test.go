@@ -33,7 +33,7 @@ func TestMintSetsHoursBehindTokens(t *testing.T) {
 	}
 	want := providers.Mint{
 		Transaction: m.Transaction, PledgeID: p.ID, AccountID: w.account, Amount: 100 * hour, BackingHours: 111_111_112, EpochID: epoch.ID,
-		K: m.K, Haircut: m.Haircut,
+		K: m.K, Haircut: m.Haircut, PolicyVersion: 1,
 	}
 	if diff := cmp.Diff(want, m, cmp.AllowUnexported(ledger.Transaction{})); diff != "" {
 		t.Error(diff)

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/id"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
@@ -19,6 +20,7 @@ type Provider struct {
 	Name      string
 	Metadata  map[string]string
 	Status    ProviderStatus
+	Tier      coverage.Tier
 	CreatedAt time.Time
 }
 
@@ -28,6 +30,9 @@ type NewProvider struct {
 	Name string
 	// Metadata is up to 50 entries and 4 KiB in all.
 	Metadata map[string]string
+	// Tier is the standard one unless Caller, an operator, says another.
+	Tier   coverage.Tier
+	Caller uuid.UUID
 }
 
 // CreateProvider adds a provider in a transaction of its own; see CreateProviderTx.
@@ -52,7 +57,25 @@ func (s *Store) CreateProviderTx(ctx context.Context, tx pgx.Tx, n NewProvider) 
 	if err != nil {
 		return Provider{}, err
 	}
-	_, err = ledger.OpenTx(ctx, tx, ledger.NewAccount{Asset: money.SCH, Kind: ledger.AccountIssuance, ProviderID: p.ID})
+	if _, err = ledger.OpenTx(ctx, tx, ledger.NewAccount{Asset: money.SCH, Kind: ledger.AccountIssuance, ProviderID: p.ID}); err != nil {
+		return Provider{}, err
+	}
+	if n.Tier != "" && n.Tier != p.Tier {
+		p.Tier = n.Tier
+		err = coverage.SetTierTx(ctx, tx, coverage.TierChange{Caller: n.Caller, ProviderID: p.ID, Tier: n.Tier})
+	}
+	return p, err
+}
+
+// SetTier sets a provider's tier and returns the provider. Setting the one that it has changes nothing. It returns ErrProviderNotFound.
+func (s *Store) SetTier(ctx context.Context, c coverage.TierChange) (p Provider, err error) {
+	err = pg.InTx(ctx, s.db, pgx.TxOptions{}, func(tx pgx.Tx) error {
+		if p, err = selectProvider(ctx, tx, c.ProviderID); err != nil || p.Tier == c.Tier {
+			return err
+		}
+		p.Tier = c.Tier
+		return coverage.SetTierTx(ctx, tx, c)
+	})
 	return p, err
 }
 

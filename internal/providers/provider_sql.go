@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	providerColumns = `id, name, COALESCE(metadata, '{}'), status, created_at`
+	providerColumns = `id, name, COALESCE(metadata, '{}'), status, tier, created_at`
 
 	insertProviderSQL = `INSERT INTO providers (id, name, metadata) VALUES ($1, $2, $3) RETURNING ` + providerColumns
 
@@ -50,7 +50,7 @@ func selectProviders(ctx context.Context, db ledger.Querier, before uuid.UUID, l
 }
 
 func scanProvider(row pgx.CollectableRow) (p Provider, err error) {
-	err = row.Scan(&p.ID, &p.Name, &p.Metadata, &p.Status, &p.CreatedAt)
+	err = row.Scan(&p.ID, &p.Name, &p.Metadata, &p.Status, &p.Tier, &p.CreatedAt)
 	p.CreatedAt = p.CreatedAt.UTC()
 	return p, err
 }

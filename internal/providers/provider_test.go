@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
+	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/id"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/providers"
@@ -21,7 +22,7 @@ func TestProvidersAreKeptAsGiven(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := providers.Provider{ID: p.ID, Name: "Zoë's cloud", Metadata: map[string]string{"tier": "a"}, Status: providers.ProviderActive, CreatedAt: p.CreatedAt}
+	want := providers.Provider{ID: p.ID, Name: "Zoë's cloud", Metadata: map[string]string{"tier": "a"}, Status: providers.ProviderActive, Tier: coverage.TierStandard, CreatedAt: p.CreatedAt}
 	got, err := w.store.Provider(t.Context(), p.ID)
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Error(err, diff)

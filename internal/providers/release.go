@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
 )
@@ -20,8 +21,8 @@ type Release struct {
 
 // Release takes hours out of what is available. A pledge of which nothing is available, backing or earmarked any more is
 // released. It returns the pledge as it was then, and whether an earlier call with the same digest had done it. It returns
-// ErrPledgeNotFound, ErrPledgeNotActive, ErrInsufficientCollateral for more than is available and has not lapsed, or an error of
-// the write path.
+// ErrPledgeNotFound, ErrPledgeNotActive, ErrInsufficientCollateral for more than is available and has not lapsed,
+// coverage.ErrCoverageTooLow where the rest would not cover what the provider has out, or an error of the write path.
 func (s *Store) Release(ctx context.Context, r Release) (Pledge, bool, error) {
 	hours, err := hoursOf("hours", r.Hours)
 	if err != nil {
@@ -39,12 +40,17 @@ type releaseStep struct {
 	pledge Pledge
 	hours  int64
 	state  *State
+	gate   *coverage.Gate
+	terms  *coverage.Pledge
 	ends   bool
 }
 
 func (s *releaseStep) Lock() []uuid.UUID { return s.pledge.lock() }
 
-func (s *releaseStep) Read(r *ledger.Reads) { s.state = ReadState(r, s.pledge.ID) }
+func (s *releaseStep) Read(r *ledger.Reads) {
+	s.state = ReadState(r, s.pledge.ID)
+	s.gate, s.terms = coverage.Read(r, s.pledge.ProviderID), coverage.ReadPledge(r, s.pledge.ID)
+}
 
 func (s *releaseStep) Decide(book *ledger.Book) (ledger.Decision, error) {
 	if s.state.status != PledgeActive {
@@ -56,6 +62,13 @@ func (s *releaseStep) Decide(book *ledger.Book) (ledger.Decision, error) {
 	}
 	if s.state.schedule.free(left, book.At()) < s.hours {
 		return ledger.Decision{}, ErrInsufficientCollateral
+	}
+	issuance, err := book.Balance(s.pledge.Accounts.Issuance)
+	if err != nil {
+		return ledger.Decision{}, err
+	}
+	if err := s.gate.Release(book.At(), -issuance, s.terms, s.hours); err != nil {
+		return ledger.Decision{}, err
 	}
 	left.Available -= s.hours
 	left.Released += s.hours

@@ -115,6 +115,75 @@ func (e BatchMode) Valid() bool {
 	}
 }
 
+// Defines values for CoverageCause.
+const (
+	CoverageCauseDeadline     CoverageCause = "deadline"
+	CoverageCauseEpoch        CoverageCause = "epoch"
+	CoverageCauseHaircut      CoverageCause = "haircut"
+	CoverageCauseLapse        CoverageCause = "lapse"
+	CoverageCauseMint         CoverageCause = "mint"
+	CoverageCausePledge       CoverageCause = "pledge"
+	CoverageCausePolicy       CoverageCause = "policy"
+	CoverageCauseRedemption   CoverageCause = "redemption"
+	CoverageCauseRelease      CoverageCause = "release"
+	CoverageCauseReversal     CoverageCause = "reversal"
+	CoverageCauseSubstitution CoverageCause = "substitution"
+)
+
+// Valid indicates whether the value is a known member of the CoverageCause enum.
+func (e CoverageCause) Valid() bool {
+	switch e {
+	case CoverageCauseDeadline:
+		return true
+	case CoverageCauseEpoch:
+		return true
+	case CoverageCauseHaircut:
+		return true
+	case CoverageCauseLapse:
+		return true
+	case CoverageCauseMint:
+		return true
+	case CoverageCausePledge:
+		return true
+	case CoverageCausePolicy:
+		return true
+	case CoverageCauseRedemption:
+		return true
+	case CoverageCauseRelease:
+		return true
+	case CoverageCauseReversal:
+		return true
+	case CoverageCauseSubstitution:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CoverageState.
+const (
+	CoverageStateCall    CoverageState = "call"
+	CoverageStateDefault CoverageState = "default"
+	CoverageStateHealthy CoverageState = "healthy"
+	CoverageStateWatch   CoverageState = "watch"
+)
+
+// Valid indicates whether the value is a known member of the CoverageState enum.
+func (e CoverageState) Valid() bool {
+	switch e {
+	case CoverageStateCall:
+		return true
+	case CoverageStateDefault:
+		return true
+	case CoverageStateHealthy:
+		return true
+	case CoverageStateWatch:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Direction.
 const (
 	DirectionCredit Direction = "credit"
@@ -355,6 +424,30 @@ func (e HolderStatus) Valid() bool {
 	}
 }
 
+// Defines values for IndexInForceStatus.
+const (
+	IndexInForceStatusCarried IndexInForceStatus = "carried"
+	IndexInForceStatusFresh   IndexInForceStatus = "fresh"
+	IndexInForceStatusStale   IndexInForceStatus = "stale"
+	IndexInForceStatusThin    IndexInForceStatus = "thin"
+)
+
+// Valid indicates whether the value is a known member of the IndexInForceStatus enum.
+func (e IndexInForceStatus) Valid() bool {
+	switch e {
+	case IndexInForceStatusCarried:
+		return true
+	case IndexInForceStatusFresh:
+		return true
+	case IndexInForceStatusStale:
+		return true
+	case IndexInForceStatusThin:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for IndexStatus.
 const (
 	IndexStatusCarried IndexStatus = "carried"
@@ -373,6 +466,27 @@ func (e IndexStatus) Valid() bool {
 	case IndexStatusStale:
 		return true
 	case IndexStatusThin:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MarginCallStatus.
+const (
+	MarginCallStatusCured     MarginCallStatus = "cured"
+	MarginCallStatusEscalated MarginCallStatus = "escalated"
+	MarginCallStatusOpen      MarginCallStatus = "open"
+)
+
+// Valid indicates whether the value is a known member of the MarginCallStatus enum.
+func (e MarginCallStatus) Valid() bool {
+	switch e {
+	case MarginCallStatusCured:
+		return true
+	case MarginCallStatusEscalated:
+		return true
+	case MarginCallStatusOpen:
 		return true
 	default:
 		return false
@@ -559,6 +673,27 @@ func (e SunsetStatus) Valid() bool {
 	}
 }
 
+// Defines values for Tier.
+const (
+	TierBasic    Tier = "basic"
+	TierPrime    Tier = "prime"
+	TierStandard Tier = "standard"
+)
+
+// Valid indicates whether the value is a known member of the Tier enum.
+func (e Tier) Valid() bool {
+	switch e {
+	case TierBasic:
+		return true
+	case TierPrime:
+		return true
+	case TierStandard:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TransactionKind.
 const (
 	TransactionKindHold               TransactionKind = "hold"
@@ -683,6 +818,22 @@ type Account struct {
 	//
 	// Examples: 2
 	Version Version `json:"version"`
+}
+
+// AccountBacking What stands behind a balance.
+type AccountBacking struct {
+	// Balance In SCH.
+	//
+	// Examples: 12.500000
+	Balance FullAmount `json:"balance"`
+
+	// Pledges The pledges, oldest first. Their sch and unbacked add up to the balance.
+	Pledges []BackingPledge `json:"pledges"`
+
+	// Unbacked All of the balance where no hours back tokens, and else zero.
+	//
+	// Examples: 12.500000
+	Unbacked FullAmount `json:"unbacked"`
 }
 
 // AccountID An account.
@@ -949,6 +1100,14 @@ type APIKeyWithSecret struct {
 	Status APIKeyStatus `json:"status"`
 }
 
+// ApprovePolicyRequest From when a policy is to be in force.
+type ApprovePolicyRequest struct {
+	// EffectiveAt At once, when left out.
+	//
+	// Examples: 2026-08-03T11:00:00Z
+	EffectiveAt *RequestTime `json:"effective_at,omitempty"`
+}
+
 // Asset `SCH`, the token; `USD`, settlement money; or `GPUH:<gpu_class>`, hours of one GPU class.
 //
 // Examples: SCH
@@ -972,6 +1131,39 @@ type Backing struct {
 	K Decimal `json:"k"`
 
 	// Sch What they can back, in SCH: the sum over pledges of hours · k · (1 − haircut), rounded down.
+	//
+	// Examples: 12.500000
+	Sch FullAmount `json:"sch"`
+}
+
+// BackingPledge The part of one pledge.
+type BackingPledge struct {
+	// ExpiresAt When the last of its hours can be delivered.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	ExpiresAt Time `json:"expires_at"`
+
+	// GPUClass A GPU class, as listed at `/v1/gpu-classes`.
+	//
+	// Examples: H100-SXM-80GB
+	GPUClass GPUClassName `json:"gpu_class"`
+
+	// Hours The account's part of its hours that back tokens.
+	//
+	// Examples: 500.000000
+	Hours FullHours `json:"hours"`
+
+	// PledgeID A pledge.
+	//
+	// Examples: pldg_01kz3hx7c2edkaqv1v5t6kygy6
+	PledgeID PledgeID `json:"pledge_id"`
+
+	// ProviderID A provider.
+	//
+	// Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
+	ProviderID ProviderID `json:"provider_id"`
+
+	// Sch How much of the balance it stands behind.
 	//
 	// Examples: 12.500000
 	Sch FullAmount `json:"sch"`
@@ -1043,6 +1235,34 @@ type Check struct {
 	Ok bool `json:"ok"`
 }
 
+// ClassCoverage The part of one GPU class.
+type ClassCoverage struct {
+	// AvailableHours Hours that back nothing yet.
+	//
+	// Examples: 500.000000
+	AvailableHours FullHours `json:"available_hours"`
+
+	// BackingHours Hours behind tokens.
+	//
+	// Examples: 500.000000
+	BackingHours FullHours `json:"backing_hours"`
+
+	// GPUClass A GPU class, as listed at `/v1/gpu-classes`.
+	//
+	// Examples: H100-SXM-80GB
+	GPUClass GPUClassName `json:"gpu_class"`
+
+	// K SCH per hour, zero where the epoch has none.
+	//
+	// Examples: 0.483939
+	K Decimal `json:"k"`
+
+	// Sch What they are worth after haircuts, in SCH.
+	//
+	// Examples: 12.500000
+	Sch FullAmount `json:"sch"`
+}
+
 // ClassSunset The end of a GPU class, as it is announced.
 type ClassSunset struct {
 	// AnnouncedAt From when nothing more of it is pledged.
@@ -1065,6 +1285,156 @@ type ClassSunset struct {
 	// Examples: 2026-08-03T10:55:00.014Z
 	SunsetAt Time `json:"sunset_at"`
 }
+
+// ConcentrationStep The haircut of a provider with more than a share of all collateral.
+type ConcentrationStep struct {
+	// Above A share, from 0 to less than 1, with at most six decimals.
+	//
+	// Examples: 0.25
+	Above Share `json:"above"`
+
+	// Haircut The share of a pledge's hours that can back no token, from 0 to less than 1, with at most six decimals.
+	//
+	// Examples: 0.1
+	Haircut Haircut `json:"haircut"`
+}
+
+// Coverage How far what was pledged covers what is out.
+type Coverage struct {
+	// AsOf When the snapshot was taken.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	AsOf Time `json:"as_of"`
+
+	// Classes All hours by GPU class.
+	Classes []ClassCoverage `json:"classes"`
+
+	// Coverage sch / outstanding, with six decimals, rounded down; null while nothing is outstanding.
+	Coverage *Decimal `json:"coverage"`
+
+	// EpochID The epoch whose k was used.
+	//
+	// Examples: epoch_01kz3dkwm0fpy8v3t8w1q61y26
+	EpochID EpochID `json:"epoch_id"`
+
+	// Outstanding Tokens that are out, but for those in escrow, in SCH.
+	//
+	// Examples: 87.500000
+	Outstanding Balance `json:"outstanding"`
+
+	// PolicyVersion The policy in force.
+	//
+	// Examples: 1
+	PolicyVersion int `json:"policy_version"`
+
+	// Providers Provider by provider, oldest first.
+	Providers []ProviderCoverage `json:"providers"`
+
+	// Sch What all hours are worth after haircuts, in SCH.
+	//
+	// Examples: 12.500000
+	Sch FullAmount `json:"sch"`
+
+	// State That of all providers taken together.
+	State CoverageState `json:"state"`
+}
+
+// CoverageCause What changed a state: another `epoch` or `policy`; another tier or share of all collateral (`haircut`); time, in which hours lapsed or came
+// nearer (`lapse`); what was written to the journal (`mint`, `release`, `redemption`, `pledge`, `substitution`, `reversal`); or a margin
+// call that was not answered in time (`deadline`).
+type CoverageCause string
+
+// CoverageEffect What one cause did between two assessments.
+type CoverageEffect struct {
+	// Cause What changed a state: another `epoch` or `policy`; another tier or share of all collateral (`haircut`); time, in which hours lapsed or came
+	// nearer (`lapse`); what was written to the journal (`mint`, `release`, `redemption`, `pledge`, `substitution`, `reversal`); or a margin
+	// call that was not answered in time (`deadline`).
+	Cause CoverageCause `json:"cause"`
+
+	// Outstanding To what is outstanding, in SCH.
+	//
+	// Examples: -12.500000
+	Outstanding SignedAmount `json:"outstanding"`
+
+	// Sch To what the hours are worth, in SCH.
+	//
+	// Examples: -12.500000
+	Sch SignedAmount `json:"sch"`
+}
+
+// CoverageEvent A change of state.
+type CoverageEvent struct {
+	// At When it was found.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	At Time `json:"at"`
+
+	// Cause What did most of it.
+	Cause CoverageCause `json:"cause"`
+
+	// Coverage As it was found; null while nothing is outstanding.
+	Coverage *Decimal `json:"coverage"`
+
+	// Effects What everything did since the assessment before, the most telling first.
+	Effects []CoverageEffect `json:"effects"`
+
+	// EpochID The epoch in force then.
+	//
+	// Examples: epoch_01kz3dkwm0fpy8v3t8w1q61y26
+	EpochID EpochID `json:"epoch_id"`
+
+	// Event Counts the changes.
+	//
+	// Examples: 7
+	Event int `json:"event"`
+
+	// FromState How well what is out is covered. By default healthy from 1.05, watch from 1.00, call below that, and default below 0.90 or once a margin
+	// call has passed its deadline.
+	FromState CoverageState `json:"from_state"`
+
+	// MarginCallID The margin call that was open, or was opened or ended.
+	MarginCallID *MarginCallID `json:"margin_call_id"`
+
+	// Outstanding As it was found.
+	//
+	// Examples: 87.500000
+	Outstanding Balance `json:"outstanding"`
+
+	// PolicyVersion The policy in force then.
+	//
+	// Examples: 1
+	PolicyVersion int `json:"policy_version"`
+
+	// ProviderID Whose state it is; null for all providers taken together.
+	ProviderID *ProviderID `json:"provider_id"`
+
+	// Sch As it was found.
+	//
+	// Examples: 12.500000
+	Sch FullAmount `json:"sch"`
+
+	// Seq The last transaction that was counted.
+	//
+	// Examples: 3
+	Seq Seq `json:"seq"`
+
+	// ToState How well what is out is covered. By default healthy from 1.05, watch from 1.00, call below that, and default below 0.90 or once a margin
+	// call has passed its deadline.
+	ToState CoverageState `json:"to_state"`
+}
+
+// CoverageEventPage One page of changes of state.
+type CoverageEventPage struct {
+	// Data The changes of state, newest first.
+	Data []CoverageEvent `json:"data"`
+
+	// NextCursor Send it as `cursor` to get the next page. Null on the last page.
+	NextCursor *NextCursor `json:"next_cursor"`
+}
+
+// CoverageState How well what is out is covered. By default healthy from 1.05, watch from 1.00, call below that, and default below 0.90 or once a margin
+// call has passed its deadline.
+type CoverageState string
 
 // CreateAccountRequest An account to open.
 type CreateAccountRequest struct {
@@ -1282,6 +1652,46 @@ type CreatePledgeRequest struct {
 	StartsAt RequestTime `json:"starts_at"`
 }
 
+// CreatePolicyRequest A policy to draft. What is left out is as in the policy that was approved last.
+type CreatePolicyRequest struct {
+	// Epochs How far and how fast the anchor may move.
+	Epochs *PolicyEpochsRequest `json:"epochs,omitempty"`
+
+	// EscalationGraceSeconds How much longer until it is in default.
+	//
+	// Examples: 0
+	EscalationGraceSeconds *int `json:"escalation_grace_seconds,omitempty"`
+
+	// Haircuts By how much hours count for less, beyond the haircut that was agreed for their pledge.
+	Haircuts *PolicyHaircutsRequest `json:"haircuts,omitempty"`
+
+	// Index When a price is good enough to mint by.
+	Index *PolicyIndexRequest `json:"index,omitempty"`
+
+	// MarginCallSeconds How long a provider has to answer a margin call.
+	//
+	// Examples: 259200
+	MarginCallSeconds *int `json:"margin_call_seconds,omitempty"`
+
+	// MintBuffer What a mint must leave beyond a coverage of 1.
+	//
+	// Examples: 1.05
+	MintBuffer *Threshold `json:"mint_buffer,omitempty"`
+
+	// Note What it is for.
+	//
+	// Examples: Sent to the wrong account
+	Note Reason `json:"note"`
+
+	// RolloverNoticeSeconds How long before hours behind tokens lapse their provider is called to replace them.
+	//
+	// Examples: 1209600
+	RolloverNoticeSeconds *int `json:"rollover_notice_seconds,omitempty"`
+
+	// Thresholds The coverages that divide the states.
+	Thresholds *PolicyThresholdsRequest `json:"thresholds,omitempty"`
+}
+
 // CreateProviderRequest A provider to add.
 type CreateProviderRequest struct {
 	// Metadata The caller's own strings by name, up to 50 and 4 KiB in all. Kept and answered as they are.
@@ -1293,6 +1703,9 @@ type CreateProviderRequest struct {
 	//
 	// Examples: Main
 	Name Name `json:"name"`
+
+	// Tier Standard, when left out.
+	Tier *Tier `json:"tier,omitempty"`
 }
 
 // CreateRedemptionRequest Tokens to redeem.
@@ -1372,6 +1785,19 @@ type Cursor = string
 //
 // Examples: 0.483939
 type Decimal = string
+
+// DeliveryStep The haircut of hours whose last window closes so many days from now, or later.
+type DeliveryStep struct {
+	// FromDays Days until the last window of the pledge closes.
+	//
+	// Examples: 180
+	FromDays int `json:"from_days"`
+
+	// Haircut The share of a pledge's hours that can back no token, from 0 to less than 1, with at most six decimals.
+	//
+	// Examples: 0.1
+	Haircut Haircut `json:"haircut"`
+}
 
 // DeliveryWindow A time in which so many GPUs are delivered.
 type DeliveryWindow struct {
@@ -1469,6 +1895,29 @@ type Epoch struct {
 //
 // Examples: epoch_01kz3dkwm0fpy8v3t8w1q61y26
 type EpochID = string
+
+// EpochInForce The epoch in force.
+type EpochInForce struct {
+	// EffectiveAt Since when it is in force.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	EffectiveAt Time `json:"effective_at"`
+
+	// ID An epoch of the anchor.
+	//
+	// Examples: epoch_01kz3dkwm0fpy8v3t8w1q61y26
+	ID EpochID `json:"id"`
+
+	// Number Counts the epochs.
+	//
+	// Examples: 1
+	Number int `json:"number"`
+
+	// ReferenceClass The class by which the others are measured.
+	//
+	// Examples: H100-SXM-80GB
+	ReferenceClass GPUClassName `json:"reference_class"`
+}
 
 // EpochNumber Epochs are numbered 1, 2, 3, …
 type EpochNumber = int32
@@ -1828,6 +2277,39 @@ type Hours = string
 // Examples: 0b6f5c1e-7a52-4c7d-9c39-2f1d8e4a6b90
 type IdempotencyKey = string
 
+// IndexInForce What an hour of a class costs.
+type IndexInForce struct {
+	// At When it was fixed.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	At Time `json:"at"`
+
+	// GPUClass A GPU class, as listed at `/v1/gpu-classes`.
+	//
+	// Examples: H100-SXM-80GB
+	GPUClass GPUClassName `json:"gpu_class"`
+
+	// PriceUsd For one GPU and hour, in USD; null while none is known.
+	PriceUsd *Decimal `json:"price_usd"`
+
+	// Sources How many sources have a voice in it.
+	//
+	// Examples: 7
+	Sources int `json:"sources"`
+
+	// Status How far it is to be believed. While it is stale or thin for long, nothing is minted against the class; redemption stays open.
+	Status IndexInForceStatus `json:"status"`
+
+	// Twap30 Its time-weighted average over 30 days; null while none is known.
+	Twap30 *Decimal `json:"twap_30"`
+
+	// Twap7 Its time-weighted average over 7 days; null while none is known.
+	Twap7 *Decimal `json:"twap_7"`
+}
+
+// IndexInForceStatus How far it is to be believed. While it is stale or thin for long, nothing is minted against the class; redemption stays open.
+type IndexInForceStatus string
+
 // IndexPage One page of values.
 type IndexPage struct {
 	// Data The values, newest first.
@@ -1899,6 +2381,104 @@ type Link = string
 
 // LongText A statement of a few sentences.
 type LongText = string
+
+// MarginCall A call for more collateral.
+type MarginCall struct {
+	// Cause What had brought the coverage there.
+	Cause CoverageCause `json:"cause"`
+
+	// Coverage As it was when the call was opened.
+	//
+	// Examples: 0.483939
+	Coverage Decimal `json:"coverage"`
+
+	// Cure What did most to cure it.
+	Cure *CoverageCause `json:"cure"`
+
+	// CuredAt When there was enough again; null while there is not.
+	CuredAt *Time `json:"cured_at"`
+
+	// Deadline When it escalates, but for what grace the policy gives.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	Deadline Time `json:"deadline"`
+
+	// EscalatedAt When the deadline had passed; null while it has not.
+	EscalatedAt *Time `json:"escalated_at"`
+
+	// GPUClass The class by which the epoch measures.
+	//
+	// Examples: H100-SXM-80GB
+	GPUClass GPUClassName `json:"gpu_class"`
+
+	// ID A margin call.
+	//
+	// Examples: mcall_01kz3dkwm0fpy8v3t8w1q61y26
+	ID MarginCallID `json:"id"`
+
+	// OpenedAt A time in UTC, RFC 3339, to the microsecond.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	OpenedAt Time `json:"opened_at"`
+
+	// PolicyVersion The policy in force then.
+	//
+	// Examples: 1
+	PolicyVersion int `json:"policy_version"`
+
+	// ProviderID A provider.
+	//
+	// Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
+	ProviderID ProviderID `json:"provider_id"`
+
+	// RequiredHours As many firm hours of gpu_class, at no haircut.
+	//
+	// Examples: 500.000000
+	RequiredHours FullHours `json:"required_hours"`
+
+	// RequiredSch What was missing then, in SCH after haircuts.
+	//
+	// Examples: 12.500000
+	RequiredSch FullAmount `json:"required_sch"`
+
+	// Status What became of a margin call.
+	Status MarginCallStatus `json:"status"`
+}
+
+// MarginCallID A margin call.
+//
+// Examples: mcall_01kz3dkwm0fpy8v3t8w1q61y26
+type MarginCallID = string
+
+// MarginCallPage One page of margin calls.
+type MarginCallPage struct {
+	// Data The margin calls, newest first.
+	Data []MarginCall `json:"data"`
+
+	// NextCursor Send it as `cursor` to get the next page. Null on the last page.
+	NextCursor *NextCursor `json:"next_cursor"`
+}
+
+// MarginCallStatus What became of a margin call.
+type MarginCallStatus string
+
+// MaturityStep Hours that lapse within a time, unless they are delivered before. A step begins where the one before it ends.
+type MaturityStep struct {
+	// Hours Of all classes, those that are available and those that back tokens.
+	//
+	// Examples: 500.000000
+	Hours FullHours `json:"hours"`
+
+	// Sch What they are worth before haircuts, in SCH.
+	//
+	// Examples: 12.500000
+	Sch FullAmount `json:"sch"`
+
+	// WithinDays The end of the step, in days; null for the last, which has none.
+	//
+	// Examples: 30
+	WithinDays *int `json:"within_days"`
+}
 
 // Metadata The caller's own strings by name, up to 50 and 4 KiB in all. Kept and answered as they are.
 //
@@ -2244,6 +2824,273 @@ type PledgeWindow struct {
 	Start Time `json:"start"`
 }
 
+// Policy What collateral counts for, and what is done when there is too little. It never changes.
+type Policy struct {
+	// ApprovedAt Null for a draft.
+	ApprovedAt *Time `json:"approved_at"`
+
+	// ApprovedBy Another than who drafted it; null for a draft.
+	ApprovedBy *PrincipalID `json:"approved_by"`
+
+	// DraftedAt A time in UTC, RFC 3339, to the microsecond.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	DraftedAt Time `json:"drafted_at"`
+
+	// DraftedBy Null for the policy that comes with the program.
+	DraftedBy *PrincipalID `json:"drafted_by"`
+
+	// EffectiveAt From when it is in force; null for a draft.
+	EffectiveAt *Time `json:"effective_at"`
+
+	// Epochs How far and how fast the anchor may move.
+	Epochs PolicyEpochs `json:"epochs"`
+
+	// EscalationGraceSeconds How much longer until it is in default.
+	//
+	// Examples: 0
+	EscalationGraceSeconds int `json:"escalation_grace_seconds"`
+
+	// Haircuts By how much hours count for less, beyond the haircut that was agreed for their pledge.
+	Haircuts PolicyHaircuts `json:"haircuts"`
+
+	// ID A policy.
+	//
+	// Examples: plcy_01kz3dkwm0fpy8v3t8w1q61y26
+	ID PolicyID `json:"id"`
+
+	// Index When a price is good enough to mint by.
+	Index PolicyIndex `json:"index"`
+
+	// MarginCallSeconds How long a provider has to answer a margin call.
+	//
+	// Examples: 259200
+	MarginCallSeconds int `json:"margin_call_seconds"`
+
+	// MintBuffer What a mint must leave beyond a coverage of 1.
+	//
+	// Examples: 1.05
+	MintBuffer Threshold `json:"mint_buffer"`
+
+	// Note What it is for.
+	//
+	// Examples: Sent to the wrong account
+	Note Reason `json:"note"`
+
+	// RolloverNoticeSeconds How long before hours behind tokens lapse their provider is called to replace them.
+	//
+	// Examples: 1209600
+	RolloverNoticeSeconds int `json:"rollover_notice_seconds"`
+
+	// Thresholds The coverages that divide the states.
+	Thresholds PolicyThresholds `json:"thresholds"`
+
+	// Version Counts the policies and drafts.
+	//
+	// Examples: 1
+	Version int `json:"version"`
+}
+
+// PolicyEpochs How far and how fast the anchor may move.
+type PolicyEpochs struct {
+	// DraftLifeSeconds How old a draft may be when it is announced.
+	//
+	// Examples: 1209600
+	DraftLifeSeconds int `json:"draft_life_seconds"`
+
+	// MaxDecrease The share of its k that a class loses at most in one epoch; greater than 0.
+	//
+	// Examples: 0.25
+	MaxDecrease Share `json:"max_decrease"`
+
+	// NoticeSeconds How long ahead an epoch is announced.
+	//
+	// Examples: 604800
+	NoticeSeconds int `json:"notice_seconds"`
+
+	// SunsetNoticeSeconds How long ahead the sunset of a class is announced.
+	//
+	// Examples: 7776000
+	SunsetNoticeSeconds int `json:"sunset_notice_seconds"`
+}
+
+// PolicyEpochsRequest How far and how fast the anchor may move.
+type PolicyEpochsRequest struct {
+	// DraftLifeSeconds How old a draft may be when it is announced.
+	//
+	// Examples: 1209600
+	DraftLifeSeconds *int `json:"draft_life_seconds,omitempty"`
+
+	// MaxDecrease The share of its k that a class loses at most in one epoch; greater than 0.
+	//
+	// Examples: 0.25
+	MaxDecrease *Share `json:"max_decrease,omitempty"`
+
+	// NoticeSeconds How long ahead an epoch is announced.
+	//
+	// Examples: 604800
+	NoticeSeconds *int `json:"notice_seconds,omitempty"`
+
+	// SunsetNoticeSeconds How long ahead the sunset of a class is announced.
+	//
+	// Examples: 7776000
+	SunsetNoticeSeconds *int `json:"sunset_notice_seconds,omitempty"`
+}
+
+// PolicyHaircuts By how much hours count for less, beyond the haircut that was agreed for their pledge.
+type PolicyHaircuts struct {
+	// Basic Of providers of this tier.
+	//
+	// Examples: 0.1
+	Basic Haircut `json:"basic"`
+
+	// Concentration By the provider's share of all collateral; rising.
+	Concentration []ConcentrationStep `json:"concentration"`
+
+	// Delivery By how far away the last window of a pledge is; rising.
+	Delivery []DeliveryStep `json:"delivery"`
+
+	// Interruptible Of hours that the provider may take away at times.
+	//
+	// Examples: 0.1
+	Interruptible Haircut `json:"interruptible"`
+
+	// Prime Of providers of this tier.
+	//
+	// Examples: 0.1
+	Prime Haircut `json:"prime"`
+
+	// Standard Of providers of this tier.
+	//
+	// Examples: 0.1
+	Standard Haircut `json:"standard"`
+}
+
+// PolicyHaircutsRequest By how much hours count for less, beyond the haircut that was agreed for their pledge.
+type PolicyHaircutsRequest struct {
+	// Basic Of providers of this tier.
+	//
+	// Examples: 0.1
+	Basic *Haircut `json:"basic,omitempty"`
+
+	// Concentration By the provider's share of all collateral; rising.
+	Concentration []ConcentrationStep `json:"concentration,omitempty"`
+
+	// Delivery By how far away the last window of a pledge is; rising.
+	Delivery []DeliveryStep `json:"delivery,omitempty"`
+
+	// Interruptible Of hours that the provider may take away at times.
+	//
+	// Examples: 0.1
+	Interruptible *Haircut `json:"interruptible,omitempty"`
+
+	// Prime Of providers of this tier.
+	//
+	// Examples: 0.1
+	Prime *Haircut `json:"prime,omitempty"`
+
+	// Standard Of providers of this tier.
+	//
+	// Examples: 0.1
+	Standard *Haircut `json:"standard,omitempty"`
+}
+
+// PolicyID A policy.
+//
+// Examples: plcy_01kz3dkwm0fpy8v3t8w1q61y26
+type PolicyID = string
+
+// PolicyIndex When a price is good enough to mint by.
+type PolicyIndex struct {
+	// CarrySeconds For how long the last good value is carried forward.
+	//
+	// Examples: 604800
+	CarrySeconds int `json:"carry_seconds"`
+
+	// MaxAgeSeconds How old a quote may be.
+	//
+	// Examples: 172800
+	MaxAgeSeconds int `json:"max_age_seconds"`
+
+	// MinSources How many sources a value needs.
+	//
+	// Examples: 3
+	MinSources int `json:"min_sources"`
+
+	// MintStopSeconds For how long a class without a good value may be minted against.
+	//
+	// Examples: 604800
+	MintStopSeconds int `json:"mint_stop_seconds"`
+}
+
+// PolicyIndexRequest When a price is good enough to mint by.
+type PolicyIndexRequest struct {
+	// CarrySeconds For how long the last good value is carried forward.
+	//
+	// Examples: 604800
+	CarrySeconds *int `json:"carry_seconds,omitempty"`
+
+	// MaxAgeSeconds How old a quote may be.
+	//
+	// Examples: 172800
+	MaxAgeSeconds *int `json:"max_age_seconds,omitempty"`
+
+	// MinSources How many sources a value needs.
+	//
+	// Examples: 3
+	MinSources *int `json:"min_sources,omitempty"`
+
+	// MintStopSeconds For how long a class without a good value may be minted against.
+	//
+	// Examples: 604800
+	MintStopSeconds *int `json:"mint_stop_seconds,omitempty"`
+}
+
+// PolicyPage One page of policies.
+type PolicyPage struct {
+	// Data The policies, newest first.
+	Data []Policy `json:"data"`
+
+	// NextCursor Send it as `cursor` to get the next page. Null on the last page.
+	NextCursor *NextCursor `json:"next_cursor"`
+}
+
+// PolicyThresholds The coverages that divide the states.
+type PolicyThresholds struct {
+	// CallBelow Below this a margin call is opened. At most watch_below.
+	//
+	// Examples: 1.05
+	CallBelow Threshold `json:"call_below"`
+
+	// DefaultBelow Below this a provider is in default. At most call_below.
+	//
+	// Examples: 1.05
+	DefaultBelow Threshold `json:"default_below"`
+
+	// WatchBelow Below this a provider is watched.
+	//
+	// Examples: 1.05
+	WatchBelow Threshold `json:"watch_below"`
+}
+
+// PolicyThresholdsRequest The coverages that divide the states.
+type PolicyThresholdsRequest struct {
+	// CallBelow Below this a margin call is opened. At most watch_below.
+	//
+	// Examples: 1.05
+	CallBelow *Threshold `json:"call_below,omitempty"`
+
+	// DefaultBelow Below this a provider is in default. At most call_below.
+	//
+	// Examples: 1.05
+	DefaultBelow *Threshold `json:"default_below,omitempty"`
+
+	// WatchBelow Below this a provider is watched.
+	//
+	// Examples: 1.05
+	WatchBelow *Threshold `json:"watch_below,omitempty"`
+}
+
 // PostingPage One page of an account's postings.
 type PostingPage struct {
 	// Data The postings, newest first.
@@ -2450,6 +3297,45 @@ type Provider struct {
 
 	// Status `active` may act; `suspended` may not, until an operator lifts it.
 	Status ProviderStatus `json:"status"`
+
+	// Tier How well a provider is known, the best known first. On it depends what its hours count for.
+	Tier Tier `json:"tier"`
+}
+
+// ProviderCoverage The part of one provider.
+type ProviderCoverage struct {
+	// Classes Its hours by GPU class.
+	Classes []ClassCoverage `json:"classes"`
+
+	// ConcentrationHaircut What its share of all collateral costs it, since the last assessment.
+	//
+	// Examples: 0.1
+	ConcentrationHaircut Haircut `json:"concentration_haircut"`
+
+	// Coverage sch / outstanding, with six decimals, rounded down; null while nothing is outstanding.
+	Coverage *Decimal `json:"coverage"`
+
+	// Outstanding Tokens that it issued, less those burned at it or in escrow for it. Below zero where it delivers for others.
+	//
+	// Examples: 87.500000
+	Outstanding Balance `json:"outstanding"`
+
+	// ProviderID A provider.
+	//
+	// Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
+	ProviderID ProviderID `json:"provider_id"`
+
+	// Sch What its hours are worth after haircuts, in SCH.
+	//
+	// Examples: 12.500000
+	Sch FullAmount `json:"sch"`
+
+	// State How well what is out is covered. By default healthy from 1.05, watch from 1.00, call below that, and default below 0.90 or once a margin
+	// call has passed its deadline.
+	State CoverageState `json:"state"`
+
+	// Tier How well a provider is known, the best known first. On it depends what its hours count for.
+	Tier Tier `json:"tier"`
 }
 
 // ProviderID A provider.
@@ -2765,10 +3651,21 @@ type ServiceStatus struct {
 	Status string `json:"status"`
 }
 
+// SetProviderTierRequest A tier to set.
+type SetProviderTierRequest struct {
+	// Tier How well a provider is known, the best known first. On it depends what its hours count for.
+	Tier Tier `json:"tier"`
+}
+
 // Sha256 A SHA-256 digest in lower-case hexadecimal.
 //
 // Examples: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 type Sha256 = string
+
+// Share A share, from 0 to less than 1, with at most six decimals.
+//
+// Examples: 0.25
+type Share = string
 
 // ShortText A name or a few words.
 type ShortText = string
@@ -2798,6 +3695,11 @@ type Signature struct {
 	// Examples: hldr_01kz3efbkqejct09jatt7rtv3g
 	By PrincipalID `json:"by"`
 }
+
+// SignedAmount A change of an amount in SCH, with six decimals.
+//
+// Examples: -12.500000
+type SignedAmount = string
 
 // SubstitutePledgeRequest What takes the place of hours behind tokens. Give `hours` or `amount`; without either, all of them are replaced.
 type SubstitutePledgeRequest struct {
@@ -2959,8 +3861,11 @@ type Supply struct {
 	// Checks The rules of the books, each recomputed.
 	Checks []Check `json:"checks"`
 
-	// Coverage backing_sch / supply, with six decimals, rounded down; null while there is no supply.
+	// Coverage backing_sch / (supply − escrowed), with six decimals, rounded down; null while nothing is out. Hours are earmarked for what is in escrow.
 	Coverage *Decimal `json:"coverage"`
+
+	// Epoch The epoch in force.
+	Epoch EpochInForce `json:"epoch"`
 
 	// EpochID The epoch whose k was used.
 	//
@@ -2972,6 +3877,12 @@ type Supply struct {
 	// Examples: 12.500000
 	Escrowed FullAmount `json:"escrowed"`
 
+	// Index What an hour of each class costs, as it is to be taken now.
+	Index []IndexInForce `json:"index"`
+
+	// Maturity When the hours lapse, unless they are delivered before, from the nearest step to the farthest.
+	Maturity []MaturityStep `json:"maturity"`
+
 	// Minted Tokens ever minted, in SCH.
 	//
 	// Examples: 12.500000
@@ -2982,11 +3893,22 @@ type Supply struct {
 	// Examples: 3
 	Seq Seq `json:"seq"`
 
+	// State That of all providers taken together.
+	State CoverageState `json:"state"`
+
 	// Supply Tokens that are out, in SCH: minted − burned.
 	//
 	// Examples: 12.500000
 	Supply FullAmount `json:"supply"`
 }
+
+// Threshold A coverage, with at most six decimals.
+//
+// Examples: 1.05
+type Threshold = string
+
+// Tier How well a provider is known, the best known first. On it depends what its hours count for.
+type Tier string
 
 // Time A time in UTC, RFC 3339, to the microsecond.
 //
@@ -3289,6 +4211,10 @@ type AtSeq = int64
 // Examples: 0b6f5c1e-7a52-4c7d-9c39-2f1d8e4a6b90
 type BatchIdempotencyKey = IdempotencyKey
 
+// CoverageStateFilter How well what is out is covered. By default healthy from 1.05, watch from 1.00, call below that, and default below 0.90 or once a margin
+// call has passed its deadline.
+type CoverageStateFilter = CoverageState
+
 // EpochStatusFilter `draft`, `approved` by a second operator, `announced`, `effective`, and `superseded` when the next one is effective; or `withdrawn` before it was announced.
 type EpochStatusFilter = EpochStatus
 
@@ -3327,6 +4253,9 @@ type IndexTo = RequestTime
 
 // Limit defines model for Limit.
 type Limit = int32
+
+// MarginCallStatusFilter What became of a margin call.
+type MarginCallStatusFilter = MarginCallStatus
 
 // PledgeIDFilter A pledge.
 //
@@ -3388,6 +4317,9 @@ type Internal = Problem
 
 // MethodNotAllowed Why a request was refused or failed (RFC 9457).
 type MethodNotAllowed = Problem
+
+// NotAToken Why a request was refused or failed (RFC 9457).
+type NotAToken = Problem
 
 // NotFound Why a request was refused or failed (RFC 9457).
 type NotFound = Problem
@@ -3524,6 +4456,21 @@ type RotateAPIKeyParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// ListCoverageEventsParams defines parameters for ListCoverageEvents.
+type ListCoverageEventsParams struct {
+	// State Only changes to this state.
+	State *CoverageStateFilter `form:"state,omitempty" json:"state,omitempty"`
+
+	// ProviderID Only what belongs to this provider.
+	ProviderID *ProviderIDFilter `form:"provider_id,omitempty" json:"provider_id,omitempty"`
+
+	// Limit How many items a page has at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before, sent with the same filters. Opaque.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ProposeSunsetParams defines parameters for ProposeSunset.
 type ProposeSunsetParams struct {
 	// IdempotencyKey Chosen by the caller, new for each thing it wants done, the same for each attempt at it. A random UUID is fine.
@@ -3593,6 +4540,21 @@ type GetIndexHistoryParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListMarginCallsParams defines parameters for ListMarginCalls.
+type ListMarginCallsParams struct {
+	// Status Only margin calls that have this status.
+	Status *MarginCallStatusFilter `form:"status,omitempty" json:"status,omitempty"`
+
+	// ProviderID Only what belongs to this provider.
+	ProviderID *ProviderIDFilter `form:"provider_id,omitempty" json:"provider_id,omitempty"`
+
+	// Limit How many items a page has at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before, sent with the same filters. Opaque.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // CreateMintParams defines parameters for CreateMint.
 type CreateMintParams struct {
 	// IdempotencyKey Chosen by the caller, new for each thing it wants done, the same for each attempt at it. A random UUID is fine.
@@ -3637,6 +4599,21 @@ type SubstitutePledgeParams struct {
 
 // VerifyPledgeParams defines parameters for VerifyPledge.
 type VerifyPledgeParams struct {
+	// IdempotencyKey Chosen by the caller, new for each thing it wants done, the same for each attempt at it. A random UUID is fine.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// ListPoliciesParams defines parameters for ListPolicies.
+type ListPoliciesParams struct {
+	// Limit How many items a page has at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before, sent with the same filters. Opaque.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreatePolicyParams defines parameters for CreatePolicy.
+type CreatePolicyParams struct {
 	// IdempotencyKey Chosen by the caller, new for each thing it wants done, the same for each attempt at it. A random UUID is fine.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
@@ -3854,6 +4831,12 @@ type SubstitutePledgeJSONRequestBody = SubstitutePledgeRequest
 // VerifyPledgeJSONRequestBody defines body for VerifyPledge for application/json ContentType.
 type VerifyPledgeJSONRequestBody = VerifyPledgeRequest
 
+// CreatePolicyJSONRequestBody defines body for CreatePolicy for application/json ContentType.
+type CreatePolicyJSONRequestBody = CreatePolicyRequest
+
+// ApprovePolicyJSONRequestBody defines body for ApprovePolicy for application/json ContentType.
+type ApprovePolicyJSONRequestBody = ApprovePolicyRequest
+
 // IssueRedemptionJSONRequestBody defines body for IssueRedemption for application/json ContentType.
 type IssueRedemptionJSONRequestBody = IssueRedemptionRequest
 
@@ -3862,6 +4845,9 @@ type RejectRedemptionJSONRequestBody = RejectRedemptionRequest
 
 // CreateProviderJSONRequestBody defines body for CreateProvider for application/json ContentType.
 type CreateProviderJSONRequestBody = CreateProviderRequest
+
+// SetProviderTierJSONRequestBody defines body for SetProviderTier for application/json ContentType.
+type SetProviderTierJSONRequestBody = SetProviderTierRequest
 
 // EnterQuotesJSONRequestBody defines body for EnterQuotes for application/json ContentType.
 type EnterQuotesJSONRequestBody = EnterQuotesRequest

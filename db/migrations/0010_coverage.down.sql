@@ -1,0 +1,16 @@
+DROP TABLE coverage_events, margin_calls, coverage_states, coverage_assessment;
+DROP FUNCTION check_coverage_event(), check_coverage_state(), refuse_margin_call_change();
+DROP INDEX transactions_collateral_idx, redemptions_open_idx;
+DROP TRIGGER accounts_move_positions ON accounts;
+DROP TRIGGER pledges_give_positions_haircuts ON pledges;
+DROP TRIGGER pledges_have_positions ON pledges;
+DROP FUNCTION follow_pledge_accounts(), set_position_haircut(), begin_pledge_position(), set_position_times(uuid, timestamptz);
+DROP TABLE pledge_positions;
+DROP FUNCTION refuse_position_change();
+DROP TABLE concentration_haircuts;
+DROP FUNCTION policy_at(timestamptz);
+DROP TABLE policy_approvals, policies;
+DROP FUNCTION check_policy_approval(), is_ladder(numeric[]), are_haircuts(numeric[]);
+DROP TABLE provider_tiers;
+DROP FUNCTION set_provider_tier();
+ALTER TABLE providers DROP COLUMN tier;

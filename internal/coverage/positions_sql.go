@@ -1,0 +1,145 @@
+package coverage
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/shopspring/decimal"
+
+	"github.com/ballast-compute/ballast/internal/anchor"
+	"github.com/ballast-compute/ballast/internal/ledger"
+)
+
+// position is the hours of one provider and class, in millionths.
+type position struct {
+	Provider uuid.UUID
+	Class    string
+	// Available and Backing are what is still to come.
+	Available, Backing decimal.Decimal
+	// Counted is what is left of them after the haircuts of the pledges: as agreed, for being interruptible, and for their distance.
+	Counted decimal.Decimal
+	// Until is when the first of these hours lapse, null where never.
+	Until *time.Time
+}
+
+// standing is what else of a provider coverage depends on. Tokens are in millionths.
+type standing struct {
+	Provider uuid.UUID
+	Tier     Tier
+	// Concentration is the haircut that its share of all collateral costs.
+	Concentration decimal.Decimal
+	Issued        decimal.Decimal
+	Escrowed      decimal.Decimal
+	Escalated     bool
+}
+
+// Of a pledge that is not due, all hours are to come: those are added up as they lie in the table. Of the others, which almost always are none, the
+// hours that have lapsed are those beyond what is still to come; what is available goes first.
+const (
+	termsSQL = `
+WITH terms AS MATERIALIZED (
+    SELECT t.now, p.interruptible_haircut AS interruptible, p.delivery_haircuts AS distances,
+           ARRAY(SELECT t.now + make_interval(days => d) FROM unnest(p.delivery_beyond_days) WITH ORDINALITY AS s (d, n) ORDER BY n) AS rungs,
+           ARRAY(SELECT s.gpu_class FROM class_sunsets s WHERE s.status = 'announced' AND s.sunset_at <= t.now) AS sunset
+    FROM (SELECT ballast_now() AS now OFFSET 0) AS t CROSS JOIN LATERAL policy_at(t.now) AS p
+)`
+
+	notDueSQL = termsSQL + `
+SELECT p.provider_id, p.gpu_class, sum(p.available), sum(p.backing),
+       sum(p.agreed_hours * CASE WHEN p.interruptible THEN 1 - t.interruptible ELSE 1 END * (1 - COALESCE(t.distances[p.rung], 0))),
+       NULLIF(min(p.until), 'infinity')
+FROM (
+    SELECT p.provider_id, p.gpu_class, p.interruptible, width_bucket(p.closes_at, t.rungs) AS rung,
+           sum(p.available) AS available, sum(p.backing) AS backing, sum(p.agreed_hours) AS agreed_hours, min(p.due_at) AS until
+    FROM pledge_positions p CROSS JOIN terms t
+    WHERE p.live AND p.due_at > t.now AND p.gpu_class <> ALL (t.sunset)`
+
+	dueSQL = `
+    GROUP BY 1, 2, 3, 4
+    UNION ALL
+    SELECT p.provider_id, p.gpu_class, p.interruptible, width_bucket(p.closes_at, t.rungs),
+           h.available, h.backing, (h.available + h.backing) * (1 - p.haircut), w.until
+    FROM terms t
+    CROSS JOIN LATERAL (SELECT * FROM pledge_positions WHERE live AND due_at <= t.now OFFSET 0) AS p
+    CROSS JOIN LATERAL (
+        SELECT pledge_hours_to_come(p.pledge_id, t.now) AS hours,
+               COALESCE((SELECT min(ends_at) FROM pledge_windows WHERE pledge_id = p.pledge_id AND ends_at > t.now), 'infinity') AS until OFFSET 0) AS w
+    CROSS JOIN LATERAL (
+        SELECT LEAST(p.available, GREATEST(w.hours - p.earmarked - p.backing, 0)) AS available,
+               LEAST(p.backing, GREATEST(w.hours - p.earmarked, 0)) AS backing) AS h
+    WHERE p.gpu_class <> ALL (t.sunset)`
+
+	addedUpSQL = `
+) AS p CROSS JOIN terms t
+WHERE p.available > 0 OR p.backing > 0
+GROUP BY 1, 2`
+
+	ofProviderSQL = ` AND p.provider_id = $1`
+
+	allPositionsSQL = notDueSQL + dueSQL + addedUpSQL + ` ORDER BY 2, 1`
+
+	positionsOfSQL = notDueSQL + ofProviderSQL + dueSQL + ofProviderSQL + addedUpSQL
+
+	standingsSQL = `
+SELECT p.id, p.tier,
+       COALESCE((SELECT c.haircut FROM concentration_haircuts c WHERE c.provider_id = p.id ORDER BY c.n DESC LIMIT 1), 0),
+       COALESCE((SELECT -i.balance FROM accounts i WHERE i.provider_id = p.id AND i.kind = 'issuance' AND i.asset = 'SCH'), 0)::numeric,
+       COALESCE((SELECT sum(r.amount) FROM redemptions r WHERE r.provider_id = p.id AND r.settled_by IS NULL), 0),
+       EXISTS (SELECT FROM margin_calls m WHERE m.provider_id = p.id AND m.status = 'escalated')
+FROM providers p`
+
+	factorsAtSQL = `
+SELECT e.id, f.gpu_class, f.k FROM (SELECT id FROM epochs WHERE effective_at <= $1 ORDER BY effective_at DESC LIMIT 1) AS e
+JOIN epoch_factors f ON f.epoch_id = e.id`
+)
+
+// Reader answers several questions in one round trip: a pgx.Tx, so that it is out of one snapshot, or a *pgxpool.Pool.
+type Reader interface {
+	ledger.Querier
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+}
+
+// read takes the policy, the positions and the standings out of the caller's snapshot, in one round trip.
+func read(ctx context.Context, tx Reader) (*holdings, error) {
+	h := &holdings{}
+	b := &pgx.Batch{}
+	b.Queue(`SELECT ballast_now()`).QueryRow(func(row pgx.Row) error { return row.Scan(&h.at) })
+	b.Queue(policyInForceSQL).Query(func(rows pgx.Rows) (err error) {
+		h.policy, err = pgx.CollectExactlyOneRow(rows, scanPolicy)
+		return err
+	})
+	b.Queue(allPositionsSQL).Query(func(rows pgx.Rows) (err error) {
+		h.positions, err = pgx.CollectRows(rows, pgx.RowToStructByPos[position])
+		return err
+	})
+	b.Queue(standingsSQL + ` ORDER BY p.id`).Query(func(rows pgx.Rows) (err error) {
+		h.standings, err = pgx.CollectRows(rows, pgx.RowToStructByPos[standing])
+		return err
+	})
+	if err := tx.SendBatch(ctx, b).Close(); err != nil {
+		return nil, fmt.Errorf("coverage: %w", err)
+	}
+	h.at = h.at.UTC()
+	return h, nil
+}
+
+func selectFactorsAt(ctx context.Context, tx ledger.Querier, at time.Time) (epoch uuid.UUID, k map[string]decimal.Decimal, err error) {
+	rows, err := tx.Query(ctx, factorsAtSQL, at)
+	if err != nil {
+		return epoch, nil, fmt.Errorf("coverage: factors: %w", err)
+	}
+	k = make(map[string]decimal.Decimal)
+	var class string
+	var factor decimal.Decimal
+	_, err = pgx.ForEachRow(rows, []any{&epoch, &class, &factor}, func() error {
+		k[class] = factor
+		return nil
+	})
+	if err == nil && len(k) == 0 {
+		err = anchor.ErrNoEpoch
+	}
+	return epoch, k, err
+}
