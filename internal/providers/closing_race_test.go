@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
 	"github.com/ballast-compute/ballast/internal/providers"
@@ -34,7 +35,7 @@ func TestRacesWhileWindowsClose(t *testing.T) {
 	d := &desk{world: w, account: w.account, escrow: w.open(money.SCH)}
 	refusals := []error{
 		providers.ErrInsufficientCollateral, providers.ErrInsufficientBacking, providers.ErrBackingLapsed, providers.ErrPledgeNotActive, errNoCapacity,
-		ledger.ErrInsufficientFunds,
+		ledger.ErrInsufficientFunds, coverage.ErrCoverageTooLow,
 	}
 	var done, refused atomic.Int64
 	for range 12 {

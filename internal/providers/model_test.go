@@ -250,7 +250,8 @@ func (p *play) step(rt *rapid.T) (err, want error) {
 	}
 	what := rapid.SampledFrom([]string{"mint", "mint", "release", "redeem", "redeem", "deliver", "refund", "advance", "lapse", "substitute", "substitute"}).Draw(rt, "what")
 	if what == "mint" || what == "release" {
-		if p.inDefault(p.now()) {
+		// What these redemptions have in escrow is in no table that coverage is computed from, so it would be too low.
+		if p.inDefault(p.now()) || len(p.under) > 0 {
 			what = "lapse"
 		}
 	}
