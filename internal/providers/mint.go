@@ -67,7 +67,7 @@ func (s *Store) Mint(ctx context.Context, n NewMint) (Mint, bool, error) {
 	if err != nil {
 		return Mint{}, false, &InvalidError{"amount", "invalid", "The amount is greater than zero."}
 	}
-	p, err := s.pledgeOf(ctx, n.PledgeID, n.ProviderID)
+	p, err := s.identify(ctx, n.PledgeID, n.ProviderID)
 	if err != nil {
 		return Mint{}, false, err
 	}
@@ -101,6 +101,7 @@ func MintOf(t *ledger.Transaction) (Mint, error) {
 
 // mintStep relies on nothing but balances and what other mints leave alone, so mints of one provider share a group.
 type mintStep struct {
+	// pledge has its identity alone.
 	pledge  Pledge
 	account uuid.UUID
 	amount  int64

@@ -48,8 +48,9 @@ func (e *InvalidError) Error() string { return e.Field + ": " + e.Detail }
 
 // Store keeps providers and pledges in one database, and moves their hours through the ledger.
 type Store struct {
-	db     *pgxpool.Pool
-	ledger *ledger.Ledger
+	db         *pgxpool.Pool
+	ledger     *ledger.Ledger
+	identities identities
 }
 
 // NewStore returns a store that reads from db, and writes what moves value through l.
