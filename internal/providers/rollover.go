@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/pg"
 )
 
@@ -38,37 +39,38 @@ type RolloverCall struct {
 	OpenedAt, ClosedAt time.Time
 }
 
-// rolloverNotice is how long before hours behind tokens lapse their provider is called.
-const rolloverNotice = 14 * 24 * time.Hour
-
-// CallRollovers opens a call for every pledge of which hours behind tokens lapse within the notice, if what their provider will have
+// CallRollovers opens a call for every pledge of which hours behind tokens lapse within the notice of the policy in force, if what their provider will have
 // left behind tokens is not worth what it owes. It brings open calls up to date, and closes those that are answered. It returns how
 // many it opened. It can be called at any time and by any number of processes at once: a pledge has at most one open call.
 func (s *Store) CallRollovers(ctx context.Context) (int, error) {
-	inNeed, err := s.ids(ctx, selectInNeedSQL, rolloverNotice)
+	policy, err := coverage.InForce(ctx, s.db)
+	if err != nil {
+		return 0, err
+	}
+	inNeed, err := s.ids(ctx, selectInNeedSQL, policy.RolloverNotice)
 	if err != nil {
 		return 0, err
 	}
 	opened := 0
 	for _, provider := range inNeed {
-		n, err := s.callProvider(ctx, provider)
+		n, err := s.callProvider(ctx, provider, policy.RolloverNotice)
 		opened += n
 		if err != nil {
 			return opened, err
 		}
 	}
-	return opened, s.closeAnswered(ctx)
+	return opened, s.closeAnswered(ctx, policy.RolloverNotice)
 }
 
 // callProvider opens calls for a provider's pledges, in the order of their ids.
-func (s *Store) callProvider(ctx context.Context, provider uuid.UUID) (int, error) {
+func (s *Store) callProvider(ctx context.Context, provider uuid.UUID, notice time.Duration) (int, error) {
 	opened := 0
 	for last := uuid.Nil; ; {
-		due, err := s.ids(ctx, selectToCallSQL, rolloverNotice, provider, last, sweepBatch)
+		due, err := s.ids(ctx, selectToCallSQL, notice, provider, last, sweepBatch)
 		if err != nil || len(due) == 0 {
 			return opened, err
 		}
-		n, err := s.call(ctx, due)
+		n, err := s.call(ctx, due, notice)
 		opened += n
 		if err != nil {
 			return opened, err
@@ -88,12 +90,12 @@ func (s *Store) ids(ctx context.Context, sql string, args ...any) ([]uuid.UUID, 
 
 // call opens the calls of some pledges, under their locks: so a call is never opened for hours that have just lapsed, and none is
 // missed when the calls are compared with the pledges later.
-func (s *Store) call(ctx context.Context, pledges []uuid.UUID) (opened int, err error) {
+func (s *Store) call(ctx context.Context, pledges []uuid.UUID, notice time.Duration) (opened int, err error) {
 	err = pg.InTx(ctx, s.db, pgx.TxOptions{}, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, lockPledgesSQL, pledges); err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, openCallsSQL, rolloverNotice, pledges, newIDs(len(pledges)))
+		rows, err := tx.Query(ctx, openCallsSQL, notice, pledges, newIDs(len(pledges)))
 		if err != nil {
 			return err
 		}
@@ -112,8 +114,8 @@ func (s *Store) call(ctx context.Context, pledges []uuid.UUID) (opened int, err 
 	return opened, nil
 }
 
-func (s *Store) closeAnswered(ctx context.Context) error {
-	if _, err := s.db.Exec(ctx, answerCallsSQL, rolloverNotice, nil); err != nil {
+func (s *Store) closeAnswered(ctx context.Context, notice time.Duration) error {
+	if _, err := s.db.Exec(ctx, answerCallsSQL, notice, nil); err != nil {
 		return fmt.Errorf("providers: close rollover calls: %w", err)
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/uuid"
 
+	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
 	"github.com/ballast-compute/ballast/internal/providers"
@@ -196,4 +197,33 @@ func (w *world) substitute(pledge, by uuid.UUID, hours int64) (providers.Substit
 	}
 	s, _, err := w.store.Substitute(w.t.Context(), n)
 	return s, err
+}
+
+// The policy in force says how far ahead providers are called, and by which haircuts hours take each other's place.
+func TestCallsAndSubstitutionsFollowThePolicy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	clock := w.stopClock()
+	p := w.activeFor(10*24*time.Hour, 100*hour)
+	n := w.newPledge(h100, 100*hour)
+	n.Firmness = providers.Interruptible
+	by := w.activate(n, "0.2")
+	if _, err := w.mint(p.ID, 40*hour); err != nil {
+		t.Fatal(err)
+	}
+	w.policy(func(terms *coverage.Terms) {
+		terms.RolloverNotice, terms.Haircuts.Interruptible = 24*time.Hour, d("0.5")
+	})
+	clock.Set(p.ExpiresAt.Add(-24*time.Hour - time.Microsecond))
+	w.callRollovers(0)
+	clock.Advance(time.Microsecond)
+	w.callRollovers(1)
+	s, err := w.substitute(p.ID, by.ID, 40*hour)
+	if err != nil || s.SubstituteHours != 100*hour || !s.SubstituteHaircut.Equal(d("0.6")) { // 40 / (0.8 · 0.5)
+		t.Errorf("%d hours at %s, %v", s.SubstituteHours, s.SubstituteHaircut, err)
+	}
+	w.calls(p, providers.RolloverCall{
+		Status: providers.CallAnswered, ClosesAt: p.ExpiresAt, Hours: 40 * hour, OpenedAt: clock.Now(), ClosedAt: clock.Now(),
+	})
+	w.sound()
 }

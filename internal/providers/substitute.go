@@ -10,6 +10,7 @@ import (
 	"github.com/shopspring/decimal"
 
 	"github.com/ballast-compute/ballast/internal/anchor"
+	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
 )
@@ -32,7 +33,8 @@ type Substitution struct {
 	PledgeID, SubstituteID uuid.UUID
 	// Hours is how many became available again, and SubstituteHours how many took their place, in millionths.
 	Hours, SubstituteHours int64
-	// Rate and SubstituteRate are by what both were valued, and Haircut and SubstituteHaircut the shares of them that back nothing.
+	// Rate and SubstituteRate are by what both were valued, and Haircut and SubstituteHaircut the shares of them that back nothing: as
+	// they were agreed, or more by the policy's schedule.
 	Rate, SubstituteRate       anchor.Rate
 	Haircut, SubstituteHaircut decimal.Decimal
 }
@@ -92,7 +94,11 @@ func (s *Store) newSubstitution(ctx context.Context, n NewSubstitution) (*substi
 	if step.old, err = s.pledgeOf(ctx, n.PledgeID, n.ProviderID); err != nil {
 		return nil, err
 	}
-	step.substitute, err = s.pledgeOf(ctx, n.SubstituteID, step.old.ProviderID)
+	if step.substitute, err = s.pledgeOf(ctx, n.SubstituteID, step.old.ProviderID); err != nil {
+		return nil, err
+	}
+	policy, err := coverage.InForce(ctx, s.db)
+	step.notice = policy.RolloverNotice
 	return step, err
 }
 

@@ -3,11 +3,13 @@ package providers
 import (
 	"encoding/json"
 	"errors"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/shopspring/decimal"
 
 	"github.com/ballast-compute/ballast/internal/anchor"
+	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
 )
@@ -17,8 +19,12 @@ type substituteStep struct {
 	old, substitute Pledge
 	// hours or amount is what was asked for, or neither.
 	hours, amount int64
+	// notice is how far ahead hours that lapse are called for.
+	notice time.Duration
 
 	oldState, state *State
+	gate            *coverage.Gate
+	oldTerms, terms *coverage.Pledge
 	oldRate         *valuation
 	rates           *anchor.Rates
 	done            Substitution
@@ -28,6 +34,8 @@ func (s *substituteStep) Lock() []uuid.UUID { return append(s.old.lock(), s.subs
 
 func (s *substituteStep) Read(r *ledger.Reads) {
 	s.oldState, s.state = ReadState(r, s.old.ID), ReadState(r, s.substitute.ID)
+	s.gate = coverage.Read(r, s.old.ProviderID)
+	s.oldTerms, s.terms = coverage.ReadPledge(r, s.old.ID), coverage.ReadPledge(r, s.substitute.ID)
 	s.oldRate, s.rates = readValuation(r, s.old.GPUClass), anchor.ReadRates(r)
 }
 
@@ -60,7 +68,7 @@ func (s *substituteStep) value(book *ledger.Book) (err error) {
 		return err
 	}
 	s.done.SubstituteRate, err = s.rates.ToMint(s.substitute.GPUClass, book.At())
-	s.done.Haircut, s.done.SubstituteHaircut = s.oldState.haircut.Decimal, s.state.haircut.Decimal
+	s.done.Haircut, s.done.SubstituteHaircut = s.gate.Haircut(s.oldTerms), s.gate.Haircut(s.terms)
 	return err
 }
 
@@ -115,5 +123,5 @@ func (s *substituteStep) Write(w *ledger.Writes, t *ledger.Transaction) {
 	d := &s.done
 	w.Queue(insertSubstitutionSQL, t.Seq, s.old.ID, s.substitute.ID, d.Hours, d.SubstituteHours, d.Rate.K, d.SubstituteRate.K, d.Haircut,
 		d.SubstituteHaircut, d.Rate.Epoch, d.SubstituteRate.Epoch)
-	w.Queue(answerCallsSQL, rolloverNotice, s.old.ID)
+	w.Queue(answerCallsSQL, s.notice, s.old.ID)
 }
