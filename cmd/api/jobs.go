@@ -9,13 +9,16 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/ballast-compute/ballast/internal/anchor"
+	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/jobs"
+	"github.com/ballast-compute/ballast/internal/providers"
 )
 
 // sweeps is all that happens because time passes.
 func (v *service) sweeps() jobs.Table {
-	return jobs.Domain{Ledger: v.books, Pool: v.reads, IndexPolicy: anchor.DefaultIndexPolicy()}.Table()
+	return jobs.Domain{
+		Ledger: v.books, Providers: providers.NewStore(v.reads, v.books), Coverage: coverage.NewStore(v.reads), Pool: v.reads,
+	}.Table()
 }
 
 // newRunner has the sweeps done once per period, whichever process does them. When the process is to stop, they have as long as

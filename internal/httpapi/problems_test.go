@@ -19,9 +19,9 @@ import (
 	"github.com/ballast-compute/ballast/internal/ledger"
 )
 
-// Packages whose errors never reach a handler as they are: pg's are judged by what they say of the database, and problem only
-// writes what it is given.
-var notOfTheDomain = []string{"httpapi", "pg", "problem"}
+// Packages whose errors never reach a handler as they are: pg's are judged by what they say of the database, problem only
+// writes what it is given, and jobs have no caller.
+var notOfTheDomain = []string{"httpapi", "jobs", "pg", "problem"}
 
 // Every sentinel that a domain package exports must have a row: a new one without a row would be answered with 500.
 func TestEverySentinelHasARow(t *testing.T) {

@@ -7,15 +7,18 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ballast-compute/ballast/internal/anchor"
+	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/ledger"
+	"github.com/ballast-compute/ballast/internal/providers"
 )
 
 // Domain is what the sweeps of Ballast are methods of.
 type Domain struct {
-	Ledger *ledger.Ledger
-	// Pool is for the sweeps of the anchor, and IndexPolicy decides how far the index is to be believed.
-	Pool        *pgxpool.Pool
-	IndexPolicy anchor.IndexPolicy
+	Ledger    *ledger.Ledger
+	Providers *providers.Store
+	Coverage  *coverage.Store
+	// Pool is for the sweep of the index.
+	Pool *pgxpool.Pool
 }
 
 // Table returns all that Ballast does because time passes. A new sweep is a line here: in a job of its own if it depends on no other, or
@@ -25,8 +28,11 @@ func (d Domain) Table() Table {
 		{Name: "holds", Every: 5 * time.Second, Sweeps: []Sweep{
 			{"expire_holds", d.expireHolds},
 		}},
-		{Name: "index", Every: time.Minute, Sweeps: []Sweep{
+		{Name: "advance", Every: 10 * time.Second, Sweeps: []Sweep{
 			{"update_index", d.updateIndex},
+			{"lapse_hours", d.lapse},
+			{"call_rollovers", d.callRollovers},
+			{"assess_coverage", d.assess},
 		}},
 	}
 }
@@ -47,5 +53,19 @@ func (d Domain) expireHolds(ctx context.Context) (done int, err error) {
 
 // updateIndex makes the fixings that are due: at midnight, and for quotes that the call which brought them left to others.
 func (d Domain) updateIndex(ctx context.Context) (int, error) {
-	return anchor.UpdateIndex(ctx, d.Pool, d.IndexPolicy)
+	policy, err := coverage.InForce(ctx, d.Pool)
+	if err != nil {
+		return 0, err
+	}
+	return anchor.UpdateIndex(ctx, d.Pool, policy.Index.Policy())
 }
+
+// The stores of a Domain are there once a sweep runs: the table is also made to list what there is.
+
+func (d Domain) lapse(ctx context.Context) (int, error) { return d.Providers.LapseDue(ctx) }
+
+func (d Domain) callRollovers(ctx context.Context) (int, error) {
+	return d.Providers.CallRollovers(ctx)
+}
+
+func (d Domain) assess(ctx context.Context) (int, error) { return d.Coverage.AssessDue(ctx) }

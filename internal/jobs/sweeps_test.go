@@ -10,12 +10,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
-	"github.com/ballast-compute/ballast/internal/anchor"
+	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/id"
 	"github.com/ballast-compute/ballast/internal/jobs"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
 	"github.com/ballast-compute/ballast/internal/pg/pgtest"
+	"github.com/ballast-compute/ballast/internal/providers"
 )
 
 // books are a ledger with one account that has a token.
@@ -81,7 +82,9 @@ func TestASteppedClockDrivesTheSweeps(t *testing.T) {
 	d := pgtest.New(t)
 	clock := pgtest.NewClock(t, d, time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
 	b := openBooks(t, d)
-	table := jobs.Domain{Ledger: b.Ledger, Pool: d.App, IndexPolicy: anchor.DefaultIndexPolicy()}.Table()
+	table := jobs.Domain{
+		Ledger: b.Ledger, Providers: providers.NewStore(d.App, b.Ledger), Coverage: coverage.NewStore(d.App), Pool: d.App,
+	}.Table()
 	soon := b.hold("soon", clock.Now().AddDate(1, 0, 0))
 	late := b.hold("late", clock.Now().AddDate(5, 0, 0))
 

@@ -1,15 +1,13 @@
 package simulation_test
 
 import (
-	"context"
 	"fmt"
-	"iter"
 	"math/bits"
 	"time"
 
 	"github.com/shopspring/decimal"
 
-	"github.com/ballast-compute/ballast/internal/anchor"
+	"github.com/ballast-compute/ballast/internal/jobs"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
 	"github.com/ballast-compute/ballast/internal/providers"
@@ -48,6 +46,8 @@ func (w *world) do(s step) error {
 		return w.substitute(s)
 	case sunset:
 		return w.sunset(s)
+	case policy:
+		return w.policy(s)
 	default:
 		return fmt.Errorf("no such action")
 	}
@@ -61,6 +61,9 @@ func micros(n uint32) money.Quantity {
 	return money.Micros(int64(n%1_000_000_000) + 1)
 }
 
+// large is an amount that uses up a pledge in a few mints.
+func large(n uint32) money.Quantity { return money.Micros(int64(n)*7 + 1) }
+
 func (w *world) advance(s step) error {
 	part, _ := bits.Mul64(uint64(w.day), uint64(s.N)<<32) //nolint:gosec // days are not negative
 	w.clock.Advance(1 + time.Duration(part))              //nolint:gosec // less than a day of the world
@@ -70,45 +73,33 @@ func (w *world) advance(s step) error {
 	return w.sweep()
 }
 
-// sweep does all that is due, twice: the second time nothing is left.
+// sweep does all that is due, until nothing is left.
 func (w *world) sweep() error {
-	for range 2 {
+	table := jobs.Domain{Ledger: w.books, Providers: w.providers, Coverage: w.coverage, Pool: w.db.App}.Table()
+	for try := 0; ; try++ {
+		outcomes, err := table.RunAll(w.ctx)
+		if err != nil {
+			return err
+		}
 		left := 0
-		for name, run := range w.sweeps() {
-			done, err := run(w.ctx)
-			if err != nil {
-				return fmt.Errorf("sweep %s: %w", name, err)
-			}
-			w.tally["swept "+name] += done
-			left += done
+		for _, o := range outcomes {
+			w.tally["swept "+o.Sweep] += o.Done
+			left += o.Done
 		}
 		if left == 0 {
 			break
+		}
+		if try == 2 {
+			return fmt.Errorf("the sweeps find no end: %+v", outcomes)
 		}
 	}
 	if err := w.replay.catchUp(w.ctx); err != nil {
 		return err
 	}
-	return w.replay.swept(w.ctx, w.clock.Now())
-}
-
-func (w *world) sweeps() iter.Seq2[string, func(context.Context) (int, error)] {
-	return func(yield func(string, func(context.Context) (int, error)) bool) {
-		for _, s := range []struct {
-			name string
-			run  func(context.Context) (int, error)
-		}{
-			{"index", func(ctx context.Context) (int, error) {
-				return anchor.UpdateIndex(ctx, w.db.App, anchor.DefaultIndexPolicy())
-			}},
-			{"lapse", w.providers.LapseDue},
-			{"rollovers", w.providers.CallRollovers},
-		} {
-			if !yield(s.name, s.run) {
-				return
-			}
-		}
+	if err := w.replay.swept(w.ctx, w.clock.Now()); err != nil {
+		return err
 	}
+	return w.states()
 }
 
 func (w *world) pledge(s step) error {
@@ -215,7 +206,7 @@ func (w *world) mint(s step) error {
 	}
 	return w.effect(func() (bool, error) {
 		_, replayed, err := w.providers.Mint(w.ctx, providers.NewMint{
-			Call: w.call(p.provider), ProviderID: p.provider, PledgeID: p.id, AccountID: to.id, Amount: micros(s.N),
+			Call: w.call(p.provider), ProviderID: p.provider, PledgeID: p.id, AccountID: to.id, Amount: large(s.N),
 		})
 		return replayed, err
 	})

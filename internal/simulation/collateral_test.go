@@ -114,16 +114,22 @@ func (r *replay) backed(ctx context.Context, lines []entry) error {
 	if err != nil {
 		return err
 	}
+	owes := r.owes(provider)
+	if has.LessThan(decimal.NewFromInt(owes)) {
+		return fmt.Errorf("invariant 4: the provider owes %s and has hours worth %s", money.Format(owes, money.MaxScale), has.Shift(-money.MaxScale))
+	}
+	return nil
+}
+
+// owes is what a provider has issued and not burned, less what waits in escrow for its credits, in millionths of SCH.
+func (r *replay) owes(provider uuid.UUID) int64 {
 	owes := r.issued[provider]
 	for _, open := range r.open {
 		if open.provider == provider {
 			owes -= open.escrowed
 		}
 	}
-	if has.LessThan(decimal.NewFromInt(owes)) {
-		return fmt.Errorf("invariant 4: the provider owes %s and has hours worth %s", money.Format(owes, money.MaxScale), has.Shift(-money.MaxScale))
-	}
-	return nil
+	return owes
 }
 
 // has is what all of a provider's hours can back, in millionths of SCH.

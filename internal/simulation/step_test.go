@@ -35,14 +35,15 @@ const (
 	sweep
 	substitute
 	sunset
+	policy
 	actions int = iota
 )
 
 // weights say how often each action is drawn.
-var weights = [actions]int{advance: 4, pledge: 4, verify: 2, reject: 1, mint: 16, transfer: 30, redemption: 12, issue: 8, refuse: 2, cancel: 3, release: 2, again: 6, quote: 2, epoch: 1, sweep: 3, substitute: 4, sunset: 1}
+var weights = [actions]int{advance: 4, pledge: 4, verify: 2, reject: 1, mint: 16, transfer: 30, redemption: 12, issue: 8, refuse: 2, cancel: 3, release: 2, again: 6, quote: 2, epoch: 1, sweep: 3, substitute: 4, sunset: 1, policy: 1}
 
 var names = [actions]string{
-	"advance", "pledge", "verify", "reject", "mint", "transfer", "redeem", "issue", "refuse", "cancel", "release", "again", "quote", "epoch", "sweep", "substitute", "sunset",
+	"advance", "pledge", "verify", "reject", "mint", "transfer", "redeem", "issue", "refuse", "cancel", "release", "again", "quote", "epoch", "sweep", "substitute", "sunset", "policy",
 }
 
 func (a action) String() string { return names[a] }

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ballast-compute/ballast/internal/anchor"
+	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/id"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
@@ -36,6 +37,7 @@ type world struct {
 	books     *ledger.Ledger
 	providers *providers.Store
 	redeem    *redeem.Redemptions
+	coverage  *coverage.Store
 	replay    *replay
 
 	classes []string
@@ -76,7 +78,7 @@ func newWorld(t testing.TB, day time.Duration) *world {
 	})
 	w := &world{
 		ctx: t.Context(), db: db, clock: pgtest.NewClock(t, db, time.Now()), books: books,
-		providers: providers.NewStore(db.App, books), redeem: redeem.New(db.App, books), replay: newReplay(db.App),
+		providers: providers.NewStore(db.App, books), redeem: redeem.New(db.App, books), coverage: coverage.NewStore(db.App), replay: newReplay(db.App),
 		day: day, tally: make(map[string]int), operators: [2]uuid.UUID{id.New(), id.New()},
 	}
 	w.began = w.clock.Now()
@@ -133,7 +135,7 @@ var refusals = []error{
 	providers.ErrInsufficientBacking, providers.ErrBackingLapsed, anchor.ErrClassSunset, anchor.ErrSunsetStatus, anchor.ErrReferenceSunset,
 	providers.ErrPledgeNotActive, providers.ErrPledgeNotPending, providers.ErrPledgeLapsed, providers.ErrInsufficientCollateral,
 	redeem.ErrNoCapacity, redeem.ErrConflict, anchor.ErrNoFactor,
-	anchor.ErrIndexStale, anchor.ErrReferenceUnpriced, anchor.ErrEpochOutdated,
+	coverage.ErrCoverageTooLow, anchor.ErrIndexStale, anchor.ErrReferenceUnpriced, anchor.ErrEpochOutdated,
 }
 
 // take does a step, and holds what it left to the invariants. Its error is of a step that broke one.
@@ -164,10 +166,11 @@ func (w *world) refused(err error) bool {
 			return true
 		}
 	}
-	// Two epochs cannot be announced for one moment, and a pledge that lapses sooner cannot stand in for one that lapses later.
+	// Two epochs or policies cannot begin at one moment, and a pledge that lapses sooner cannot stand in for one that lapses later.
 	_, anchored := errors.AsType[*anchor.InvalidError](err)
+	_, covered := errors.AsType[*coverage.InvalidError](err)
 	_, provided := errors.AsType[*providers.InvalidError](err)
-	return anchored || provided || errors.Is(err, errNobody)
+	return anchored || covered || provided || errors.Is(err, errNobody)
 }
 
 // errNobody means that there is nothing yet with which the step could be taken.
@@ -182,7 +185,7 @@ func choose[T any](from []T, n uint32) (chosen T, err error) {
 
 // prove asks every check that the program has, and a few of the whole state.
 func (w *world) prove() error {
-	checks, err := ledger.RunChecks(w.ctx, w.db.App, ledger.CheckBalances, ledger.CheckJournal, anchor.Checks, providers.Checks, redeem.Checks, redeem.CheckJournal)
+	checks, err := ledger.RunChecks(w.ctx, w.db.App, ledger.CheckBalances, ledger.CheckJournal, anchor.Checks, anchor.CheckIndex, coverage.Checks, providers.Checks, redeem.Checks, redeem.CheckJournal)
 	if err != nil {
 		return err
 	}
