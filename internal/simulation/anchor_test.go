@@ -45,6 +45,12 @@ func (w *world) quote(s step) error {
 	})
 }
 
+// asked is a quote's price at a level of all prices, if it has one.
+func (w *world) asked(q anchor.Quote, level decimal.Decimal) (price string, ok bool) {
+	listed, err := decimal.NewFromString(q.PriceUSD)
+	return listed.Mul(level).Round(4).String(), err == nil
+}
+
 // level is what all prices have come to: they halve in about four years, and swing by a tenth.
 func (w *world) level(n uint32) decimal.Decimal {
 	years := int64(w.clock.Now().Sub(w.began) / (365 * 24 * time.Hour))
