@@ -67,12 +67,12 @@ func draw(seed uint64, n int) []step {
 	return steps
 }
 
-// shrink returns fewer steps that still fail, by leaving out ever smaller runs of them for as long as budget tries allow.
-func shrink(steps []step, budget int, fails func([]step) bool) []step {
+// shrink returns fewer steps that still fail, by leaving out ever smaller runs of them for as long as more says that there is time.
+func shrink(steps []step, more func() bool, fails func([]step) bool) []step {
 	for size := len(steps) / 2; size > 0; {
 		removed := false
 		for at := 0; at+size <= len(steps); {
-			if budget--; budget < 0 {
+			if !more() {
 				return steps
 			}
 			fewer := append(append([]step{}, steps[:at]...), steps[at+size:]...)

@@ -48,8 +48,6 @@ type world struct {
 	pledges   []pledged
 	open      []opened
 	operators [2]uuid.UUID
-	// quoted is when everybody was last asked for a price.
-	quoted time.Time
 	// day is how much the clock goes on in one advance, at most.
 	day time.Duration
 	// count numbers the steps, and last repeats the last call that took effect.
