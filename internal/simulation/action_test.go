@@ -139,7 +139,7 @@ func curve(n *providers.NewPledge, s step) {
 	each := n.ExpiresAt.Sub(n.StartsAt) / time.Duration(windows)
 	var hours int64
 	for i := range windows {
-		w := providers.Window{StartsAt: n.StartsAt.Add(time.Duration(i) * each).Round(time.Hour), GPUs: 1 + int(s.A>>uint(i))%40} //nolint:gosec // few windows
+		w := providers.Window{StartsAt: n.StartsAt.Add(time.Duration(i) * each).Round(time.Hour), GPUs: 1 + int(s.A>>uint(i))%40}
 		w.EndsAt = w.StartsAt.Add((each * 9 / 10).Truncate(time.Hour))
 		hours += int64(w.EndsAt.Sub(w.StartsAt)/time.Hour) * int64(w.GPUs) * 1_000_000
 		n.Curve = append(n.Curve, w)

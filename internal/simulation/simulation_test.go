@@ -33,7 +33,7 @@ const (
 // BALLAST_LONG are taken in four worlds at once, and need more time than a test has by default: -timeout 3h.
 func TestTenYears(t *testing.T) {
 	t.Parallel()
-	seed, n, worlds := uint64(time.Now().UnixNano()), 1500, 1 //nolint:gosec // any number will do
+	seed, n, worlds := uint64(time.Now().UnixNano()), 1500, 1
 	if os.Getenv("BALLAST_LONG") != "" {
 		n, worlds = 250_000, 4
 	}
