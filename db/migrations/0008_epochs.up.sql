@@ -183,9 +183,12 @@ $$;
 CREATE CONSTRAINT TRIGGER class_sunsets_are_announced_ahead AFTER UPDATE OF status ON class_sunsets
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.status = 'announced') EXECUTE FUNCTION check_sunset_is_ahead();
 
--- When the hours of a class end; infinity while that is not announced.
-CREATE FUNCTION class_sunset_at(class text) RETURNS timestamptz LANGUAGE sql STABLE AS $$
-    SELECT COALESCE((SELECT sunset_at FROM class_sunsets WHERE gpu_class = class AND status = 'announced'), 'infinity')
+-- When the hours of a class end; infinity while that is not announced. Functions of SQL are planned at every call within a
+-- function, and mints ask this one.
+CREATE FUNCTION class_sunset_at(class text) RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN COALESCE((SELECT sunset_at FROM class_sunsets WHERE gpu_class = class AND status = 'announced'), 'infinity');
+END
 $$;
 
 CREATE FUNCTION check_class_takes_pledges() RETURNS trigger LANGUAGE plpgsql AS $$
