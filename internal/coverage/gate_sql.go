@@ -1,6 +1,10 @@
 package coverage
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
@@ -8,48 +12,82 @@ import (
 	"github.com/ballast-compute/ballast/internal/ledger"
 )
 
+// One statement reads the terms of all pledges of a group, each by its key.
 const pledgeTermsSQL = `
-SELECT p.gpu_class, COALESCE(p.haircut, 0), p.interruptible,
-       COALESCE(width_bucket(p.closes_at, ARRAY(
-           SELECT t.now + make_interval(days => d) FROM unnest(t.days) WITH ORDINALITY AS s (d, n) ORDER BY n)), 0)
-FROM pledge_positions p
-CROSS JOIN (SELECT n.now, a.delivery_beyond_days AS days FROM (SELECT ballast_now() AS now OFFSET 0) AS n CROSS JOIN LATERAL policy_at(n.now) AS a) AS t
-WHERE p.pledge_id = $1`
+WITH terms AS MATERIALIZED (
+    SELECT ARRAY(SELECT t.now + make_interval(days => d) FROM unnest(a.delivery_beyond_days) WITH ORDINALITY AS s (d, n) ORDER BY n) AS rungs
+    FROM (SELECT ballast_now() AS now OFFSET 0) AS t CROSS JOIN LATERAL policy_at(t.now) AS a
+)
+SELECT p.pledge_id, p.gpu_class, COALESCE(p.haircut, 0), p.interruptible, COALESCE(width_bucket(p.closes_at, t.rungs), 0)
+FROM terms t CROSS JOIN unnest($1::uuid[]) AS wanted (id)
+CROSS JOIN LATERAL (SELECT * FROM pledge_positions WHERE pledge_positions.pledge_id = wanted.id OFFSET 0) AS p`
 
-// What steps of a group read once.
+// What steps of a group read together, and once.
 type (
-	gateOf   struct{ provider uuid.UUID }
-	pledgeOf struct{ pledge uuid.UUID }
-	policyOf struct{}
+	gatesKey   struct{}
+	gates      map[uuid.UUID]*Gate
+	pledgesKey struct{}
+	pledges    map[uuid.UUID]*Pledge
+	policyOf   struct{}
 )
 
 // Read queues what a step needs to ask a provider's coverage, once for all the steps of its group. The step locks the provider's issuance account.
 func Read(r *ledger.Reads, provider uuid.UUID) *Gate {
-	return ledger.ReadOnce(r, gateOf{provider}, func(r *ledger.Reads) *Gate {
-		g := &Gate{}
-		g.rates = anchor.ReadRates(r)
-		policy := readPolicy(r)
-		r.Queue(positionsOfSQL, provider).Query(func(rows pgx.Rows) (err error) {
-			g.policy = *policy
-			g.positions, err = pgx.CollectRows(rows, pgx.RowToStructByPos[position])
-			return err
-		})
-		r.Queue(standingsSQL+` WHERE p.id = $1`, provider).Query(func(rows pgx.Rows) (err error) {
-			g.standing, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[standing])
-			return err
-		})
-		return g
+	wanted := ledger.ReadTogether(r, gatesKey{}, func() gates { return gates{} })
+	g, asked := wanted[provider]
+	if !asked {
+		g = &Gate{rates: anchor.ReadRates(r)}
+		wanted[provider] = g
+	}
+	return g
+}
+
+// Queue implements ledger.Questions.
+func (g gates) Queue(r *ledger.Reads) {
+	policy, wanted := readPolicy(r), slices.Collect(maps.Keys(g))
+	r.Queue(positionsOfSQL, wanted).Query(func(rows pgx.Rows) error {
+		positions, err := pgx.CollectRows(rows, pgx.RowToStructByPos[position])
+		for _, p := range positions {
+			g[p.Provider].positions = append(g[p.Provider].positions, p)
+		}
+		return err
+	})
+	r.Queue(standingsSQL+` WHERE p.id = ANY ($1::uuid[])`, wanted).Query(func(rows pgx.Rows) error {
+		standings, err := pgx.CollectRows(rows, pgx.RowToStructByPos[standing])
+		if err == nil && len(standings) < len(g) {
+			err = fmt.Errorf("coverage: %d of %d providers are not there: %w", len(g)-len(standings), len(g), pgx.ErrNoRows)
+		}
+		for _, s := range standings {
+			g[s.Provider].standing, g[s.Provider].policy = s, *policy
+		}
+		return err
 	})
 }
 
 // ReadPledge queues what the haircut of a pledge depends on, once for all the steps of a group.
 func ReadPledge(r *ledger.Reads, pledge uuid.UUID) *Pledge {
-	return ledger.ReadOnce(r, pledgeOf{pledge}, func(r *ledger.Reads) *Pledge {
-		p := &Pledge{}
-		r.Queue(pledgeTermsSQL, pledge).QueryRow(func(row pgx.Row) error {
-			return row.Scan(&p.class, &p.terms.agreed, &p.terms.interruptible, &p.terms.rung)
+	wanted := ledger.ReadTogether(r, pledgesKey{}, func() pledges { return pledges{} })
+	p, asked := wanted[pledge]
+	if !asked {
+		p = &Pledge{}
+		wanted[pledge] = p
+	}
+	return p
+}
+
+// Queue implements ledger.Questions.
+func (p pledges) Queue(r *ledger.Reads) {
+	r.Queue(pledgeTermsSQL, slices.Collect(maps.Keys(p))).Query(func(rows pgx.Rows) error {
+		var pledge uuid.UUID
+		var found Pledge
+		read, err := pgx.ForEachRow(rows, []any{&pledge, &found.class, &found.terms.agreed, &found.terms.interruptible, &found.terms.rung}, func() error {
+			*p[pledge] = found
+			return nil
 		})
-		return p
+		if err == nil && int(read.RowsAffected()) < len(p) {
+			err = fmt.Errorf("coverage: of %d pledges, some are not there: %w", len(p), pgx.ErrNoRows)
+		}
+		return err
 	})
 }
 

@@ -77,11 +77,11 @@ FROM (
 WHERE p.available > 0 OR p.backing > 0
 GROUP BY 1, 2`
 
-	ofProviderSQL = ` AND p.provider_id = $1`
+	ofProvidersSQL = ` AND p.provider_id = ANY ($1::uuid[])`
 
 	allPositionsSQL = notDueSQL + dueSQL + addedUpSQL + ` ORDER BY 2, 1`
 
-	positionsOfSQL = notDueSQL + ofProviderSQL + dueSQL + ofProviderSQL + addedUpSQL
+	positionsOfSQL = notDueSQL + ofProvidersSQL + dueSQL + ofProvidersSQL + addedUpSQL
 
 	standingsSQL = `
 SELECT p.id, p.tier,

@@ -102,6 +102,7 @@ func (a *application) read(ctx context.Context, conn *pgxpool.Conn) error {
 			}
 		}
 	}
+	reads.queueQuestions()
 	if err := conn.SendBatch(ctx, b).Close(); err != nil {
 		return err
 	}

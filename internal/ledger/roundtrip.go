@@ -4,8 +4,9 @@ import "github.com/jackc/pgx/v5"
 
 // Reads is what the steps of one group read in the first round trip.
 type Reads struct {
-	batch *pgx.Batch
-	once  map[any]any
+	batch    *pgx.Batch
+	once     map[any]any
+	together []Questions
 }
 
 // Queue queues a read of one step, as [pgx.Batch.Queue] does.
@@ -20,6 +21,28 @@ func ReadOnce[T any](r *Reads, key any, queue func(*Reads) T) T {
 	kept := queue(r)
 	r.once[key] = kept
 	return kept
+}
+
+// Questions are what several steps ask of one table, and one statement answers.
+type Questions interface {
+	// Queue queues that statement. It is called once, after every step has had its Read.
+	Queue(r *Reads)
+}
+
+// ReadTogether returns the questions that the steps of a group ask together under key, those of begin for the first of them. What each
+// step adds to them is answered as that of ReadOnce is.
+func ReadTogether[T Questions](r *Reads, key any, begin func() T) T {
+	return ReadOnce(r, key, func(r *Reads) T {
+		q := begin()
+		r.together = append(r.together, q)
+		return q
+	})
+}
+
+func (r *Reads) queueQuestions() {
+	for i := 0; i < len(r.together); i++ { // What queues its questions may have some of its own.
+		r.together[i].Queue(r)
+	}
 }
 
 // Writes is what the steps of one group write beside the journal, in the second round trip.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/shopspring/decimal"
 
 	"github.com/ballast-compute/ballast/internal/ledger"
@@ -18,31 +17,6 @@ type State struct {
 	status   PledgeStatus
 	haircut  decimal.NullDecimal
 	schedule schedule
-}
-
-const selectStateSQL = `
-SELECT p.status, p.haircut, p.hours, w.closings, w.later,
-       (SELECT min(sunset_at) FROM class_sunsets s WHERE s.gpu_class = p.gpu_class AND s.status = 'announced')
-FROM pledges p
-CROSS JOIN LATERAL (
-    SELECT array_agg(ends_at ORDER BY n) AS closings, array_agg(later_hours ORDER BY n) AS later FROM pledge_windows WHERE pledge_id = p.id
-) AS w
-WHERE p.id = $1`
-
-type stateKey uuid.UUID
-
-// ReadState queues the read of a pledge's state, once for each group.
-func ReadState(r *ledger.Reads, pledge uuid.UUID) *State {
-	return ledger.ReadOnce(r, stateKey(pledge), func(r *ledger.Reads) *State {
-		s := &State{}
-		r.Queue(selectStateSQL, pledge).QueryRow(func(row pgx.Row) error {
-			var sunset *time.Time
-			err := row.Scan(&s.status, &s.haircut, &s.schedule.hours, &s.schedule.closings, &s.schedule.later, &sunset)
-			s.schedule.sunset = orZero(sunset)
-			return err
-		})
-		return s
-	})
 }
 
 // Redeemable returns how many of the hours that back tokens can be taken for a redemption: those that have not lapsed.
