@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,15 +17,32 @@ import (
 
 // witness is a step that sees in which database transaction it is decided, by a read that its group shares.
 type witness struct {
+	tally  *tally
+	read   *seen
+	asked  *answers
+	answer int64
+	in     int64
+}
+
+// answers are what witnesses asked together: the n-th of them is told n.
+type answers struct {
 	tally *tally
-	read  *seen
-	in    int64
+	n     int64
+	of    []int64
+}
+
+func (a *answers) Queue(r *ledger.Reads) {
+	a.tally.questions.Add(1)
+	r.Queue(`SELECT n FROM generate_series(1, $1::bigint) AS n ORDER BY n`, a.n).Query(func(rows pgx.Rows) (err error) {
+		a.of, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+		return err
+	})
 }
 
 type seen struct{ transaction int64 }
 
 // tally counts what the groups did once for all their witnesses.
-type tally struct{ reads, writes, rows atomic.Int64 }
+type tally struct{ reads, questions, writes, rows atomic.Int64 }
 
 type tallyRows struct {
 	tally *tally
@@ -45,9 +63,15 @@ func (w *witness) Read(r *ledger.Reads) {
 		r.Queue(`SELECT txid_current()`).QueryRow(func(row pgx.Row) error { return row.Scan(&s.transaction) })
 		return s
 	})
+	w.asked = ledger.ReadTogether(r, "answers", func() *answers { return &answers{tally: w.tally} })
+	w.asked.n++
+	w.answer = w.asked.n
 }
 
 func (w *witness) Decide(*ledger.Book) (ledger.Decision, error) {
+	if w.asked.of[w.answer-1] != w.answer {
+		return ledger.Decision{}, errors.New("the witness was told another's answer")
+	}
 	w.in = w.read.transaction
 	return ledger.Decision{}, nil
 }
@@ -93,8 +117,9 @@ func TestStepsOfAGroupReadAndWriteOnce(t *testing.T) {
 		commands[i] = b.witnessed(alice, bob, &done)
 	}
 	b.submitTogether(commands...)
-	if done.reads.Load() != 1 || done.writes.Load() != 1 || done.rows.Load() != 20 {
-		t.Errorf("%d reads, %d writes of %d rows; want one of each for 20 commands", done.reads.Load(), done.writes.Load(), done.rows.Load())
+	if done.reads.Load() != 1 || done.questions.Load() != 1 || done.writes.Load() != 1 || done.rows.Load() != 20 {
+		t.Errorf("%d reads, %d questions, %d writes of %d rows; want one of each for 20 commands",
+			done.reads.Load(), done.questions.Load(), done.writes.Load(), done.rows.Load())
 	}
 }
 
