@@ -47,23 +47,25 @@ WITH terms AS MATERIALIZED (
     FROM (SELECT ballast_now() AS now OFFSET 0) AS t CROSS JOIN LATERAL policy_at(t.now) AS p
 )`
 
-	notDueSQL = termsSQL + `
+	addUpSQL = termsSQL + `
 SELECT p.provider_id, p.gpu_class, sum(p.available), sum(p.backing),
        sum(p.agreed_hours * CASE WHEN p.interruptible THEN 1 - t.interruptible ELSE 1 END * (1 - COALESCE(t.distances[p.rung], 0))),
        NULLIF(min(p.until), 'infinity')
 FROM (
     SELECT p.provider_id, p.gpu_class, p.interruptible, width_bucket(p.closes_at, t.rungs) AS rung,
            sum(p.available) AS available, sum(p.backing) AS backing, sum(p.agreed_hours) AS agreed_hours, min(p.due_at) AS until
-    FROM pledge_positions p CROSS JOIN terms t
-    WHERE p.live AND p.due_at > t.now AND p.gpu_class <> ALL (t.sunset)`
+    FROM `
 
-	dueSQL = `
+	notDueSQL = ` AS p CROSS JOIN terms t
+    WHERE p.live AND p.due_at > t.now AND p.gpu_class <> ALL (t.sunset)
     GROUP BY 1, 2, 3, 4
     UNION ALL
     SELECT p.provider_id, p.gpu_class, p.interruptible, width_bucket(p.closes_at, t.rungs),
            h.available, h.backing, (h.available + h.backing) * (1 - p.haircut), w.until
     FROM terms t
-    CROSS JOIN LATERAL (SELECT * FROM pledge_positions WHERE live AND due_at <= t.now OFFSET 0) AS p
+    CROSS JOIN LATERAL (SELECT * FROM `
+
+	dueSQL = ` AS p WHERE live AND due_at <= t.now OFFSET 0) AS p
     CROSS JOIN LATERAL (
         SELECT pledge_hours_to_come(p.pledge_id, t.now) AS hours,
                COALESCE((SELECT min(ends_at) FROM pledge_windows WHERE pledge_id = p.pledge_id AND ends_at > t.now), 'infinity') AS until OFFSET 0) AS w
@@ -77,11 +79,14 @@ FROM (
 WHERE p.available > 0 OR p.backing > 0
 GROUP BY 1, 2`
 
-	ofProvidersSQL = ` AND p.provider_id = ANY ($1::uuid[])`
+	allPositionsSQL = addUpSQL + `pledge_positions` + notDueSQL + `pledge_positions` + dueSQL + addedUpSQL + ` ORDER BY 2, 1`
 
-	allPositionsSQL = notDueSQL + dueSQL + addedUpSQL + ` ORDER BY 2, 1`
+	// Those of a provider are found by it, whatever the planner thinks of the others.
+	ofProvidersSQL = `(
+        SELECT o.* FROM unnest($1::uuid[]) AS wanted (id)
+        CROSS JOIN LATERAL (SELECT * FROM pledge_positions WHERE provider_id = wanted.id AND live OFFSET 0) AS o)`
 
-	positionsOfSQL = notDueSQL + ofProvidersSQL + dueSQL + ofProvidersSQL + addedUpSQL
+	positionsOfSQL = addUpSQL + ofProvidersSQL + notDueSQL + ofProvidersSQL + dueSQL + addedUpSQL
 
 	standingsSQL = `
 SELECT p.id, p.tier,
