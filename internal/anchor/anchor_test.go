@@ -181,7 +181,7 @@ func TestRatesOfNowAndOfWhatIsAnnounced(t *testing.T) {
 	}
 	second := pgtest.PublishEpoch(t, d, time.Second, "H100-SXM-80GB", map[string]string{"H100-SXM-80GB": "1", "GH200": "0.6"})
 	third := pgtest.PublishEpoch(t, d, time.Hour, "H100-SXM-80GB", map[string]string{"H100-SXM-80GB": "0.9"})
-	clock.Advance(time.Minute)
+	clock.Advance(2 * time.Minute) // What was in force a minute ago is read too.
 	now := clock.Now()
 	all := anchor.ReadRatesNow(t, d.App)
 	for _, tc := range []struct {

@@ -92,10 +92,16 @@ func checkStays(ctx context.Context, tx pgx.Tx, class string) error {
 	return err
 }
 
-// checkEffective refuses a time that leaves too little notice, or lies before the epoch that is to be succeeded is in force.
+// maxYearsAhead keeps a slip of the pen from being the last epoch for ever, since none can be announced for an earlier time.
+const maxYearsAhead = 10
+
+// checkEffective refuses a time that leaves too little notice or is absurdly far away, or lies before the epoch that is to be succeeded is in force.
 func checkEffective(at, now time.Time, last *Epoch, p EpochPolicy) error {
 	if at.Before(now.Add(p.Notice)) {
 		return &InvalidError{"effective_at", "too_soon", "An epoch is announced " + p.Notice.String() + " ahead or longer."}
+	}
+	if at.After(now.AddDate(maxYearsAhead, 0, 0)) {
+		return &InvalidError{"effective_at", "too_late", "An epoch is announced at most ten years ahead."}
 	}
 	if !at.After(last.EffectiveAt) {
 		return &InvalidError{"effective_at", "too_soon", "An epoch that was announced before would be in force only after that."}

@@ -133,6 +133,9 @@ func (s *Store) ApprovePolicy(ctx context.Context, a Approval) (p Policy, err er
 	return p, err
 }
 
+// maxYearsAhead keeps a slip of the pen from being the last policy for ever, since none can be approved for an earlier time.
+const maxYearsAhead = 10
+
 func approveTx(ctx context.Context, tx pgx.Tx, a Approval) (Policy, error) {
 	p, err := onePolicy(ctx, tx, policyByIDSQL, a.PolicyID)
 	if err != nil {
@@ -162,6 +165,8 @@ func approveTx(ctx context.Context, tx pgx.Tx, a Approval) (Policy, error) {
 		return Policy{}, ErrPolicySuperseded
 	case a.EffectiveAt.Before(now):
 		return Policy{}, &InvalidError{"effective_at", "past", "The time has passed."}
+	case a.EffectiveAt.After(now.AddDate(maxYearsAhead, 0, 0)):
+		return Policy{}, &InvalidError{"effective_at", "too_late", "A policy is approved at most ten years ahead."}
 	case !a.EffectiveAt.After(last.EffectiveAt):
 		return Policy{}, &InvalidError{"effective_at", "before_another", "A policy that was approved before comes into force later."}
 	}

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 
 	"github.com/google/uuid"
@@ -16,6 +17,14 @@ import (
 	"github.com/ballast-compute/ballast/internal/money"
 	"github.com/ballast-compute/ballast/internal/pg"
 )
+
+// assess has the states follow at once from what a request changed, and margin calls be cured by it: the request is answered whether or
+// not that succeeds, since the next sweep does it too.
+func (a *API) assess(ctx context.Context) {
+	if _, err := a.Coverage.AssessDue(ctx); err != nil {
+		a.logger.WarnContext(ctx, "coverage was not assessed with a request", slog.Any("error", err))
+	}
+}
 
 func (a *API) getCoverage(w http.ResponseWriter, r *http.Request) error {
 	if err := queryOf(r).err(); err != nil {

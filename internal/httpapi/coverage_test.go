@@ -30,7 +30,9 @@ func TestCoverageOverTheWire(t *testing.T) {
 	s.get("southwind", "/v1/coverage").want(200).expect("providers.0.provider_id", s.names["southwind"], "providers.0.sch", "1000.000000")
 	s.assess(0)
 	s.approved(`{"thresholds":{"watch_below":"20","call_below":"16","default_below":"5"},"haircuts":{"basic":"0.5"},"note":"A test."}`)
-	s.assess(1)
+	s.assess(0) // The approval has done it.
+	s.post("provider", "/v1/mints", `{"pledge_id":"{pledge}","account_id":"{alice_account}","amount":"1"}`).want(422, "coverage_too_low")
+	s.post("provider", "/v1/pledges/{pledge}/release", `{"hours":"1"}`).want(422, "coverage_too_low")
 	s.get("provider", "/v1/coverage/events").want(200).expect("data.0.cause", "policy", "data.0.from_state", "healthy", "data.0.to_state", "call")
 	s.get("provider", "/v1/margin-calls?status=open").want(200).expect("data.0.provider_id", s.names["provider"], "data.0.coverage", "15.455555",
 		"data.0.required_sch", "49.000000", "data.0.required_hours", "49.000000", "data.0.cause", "policy", "data.0.cured_at", nil)
@@ -40,7 +42,7 @@ func TestCoverageOverTheWire(t *testing.T) {
 	s.get("auditor", "/v1/coverage/events?state=call").want(200).expect("data.0.provider_id", s.names["provider"])
 	s.get("auditor", "/v1/coverage/events?state=watch").want(200).none()
 	s.post("operator", "/v1/pledges/{pledge_pending}/verify", `{}`).want(200)
-	s.assess(1)
+	s.assess(0)
 	s.get("finance", "/v1/margin-calls").want(200).expect("data.0.status", "cured", "data.0.cure", "pledge")
 	s.post("operator", "/v1/providers/{provider}/tier", `{"tier":"basic"}`).want(200).expect("tier", "basic")
 	s.post("operator", "/v1/providers/{provider}/tier", `{"tier":"basic"}`).want(200)
@@ -100,4 +102,16 @@ func (r *reply) none() {
 	if data, ok := r.at("data").([]any); !ok || len(data) != 0 {
 		r.t.Errorf("the list is not empty: %s", r.text)
 	}
+}
+
+// What comes into force later than all before it must not be set for a time that nobody lives to see.
+func TestNothingComesIntoForceInTheDistantFuture(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.names["policy"] = s.post("operator", "/v1/policies", `{"note":"A slip of the pen."}`).want(201).string("id")
+	s.post("second_operator", "/v1/policies/{policy}/approve", `{"effective_at":"2126-01-01T00:00:00Z"}`).want(400, "invalid_request", "effective_at:too_late")
+	s.post("operator", "/v1/anchor/epochs", `{"effective_at":"2126-01-01T00:00:00Z"}`).want(400, "invalid_request", "effective_at:too_late")
+	s.names["draft"] = s.post("operator", "/v1/anchor/epochs", `{}`).want(201).string("id")
+	s.post("second_operator", "/v1/anchor/epochs/{draft}/approve", `{}`).want(200)
+	s.post("operator", "/v1/anchor/epochs/{draft}/announce", `{"effective_at":"2126-01-01T00:00:00Z"}`).want(400, "invalid_request", "effective_at:too_late")
 }

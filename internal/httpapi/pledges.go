@@ -114,6 +114,7 @@ func (a *API) verifyPledge(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	a.assess(r.Context())
 	return answerAs(w, http.StatusOK, encodePledge(p), replayed)
 }
 

@@ -144,6 +144,7 @@ func (a *API) approvePolicy(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	a.assess(r.Context())
 	return answer(w, http.StatusOK, encodePolicy(p))
 }
 

@@ -35,6 +35,7 @@ func (a *API) substitutePledge(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	a.assess(r.Context())
 	return answerAs(w, http.StatusCreated, encodeSubstitution(s), replayed)
 }
 
