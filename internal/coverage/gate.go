@@ -70,7 +70,9 @@ func (g *Gate) leave(at time.Time, issued int64, without decimal.Decimal) error 
 }
 
 // floor is the coverage that mints and releases must leave: 1 and the policy's buffer, and never so little that it would be called.
-func (g *Gate) floor() decimal.Decimal { return decimal.Max(one.Add(g.policy.MintBuffer), g.policy.CallBelow) }
+func (g *Gate) floor() decimal.Decimal {
+	return decimal.Max(one.Add(g.policy.MintBuffer), g.policy.CallBelow)
+}
 
 // worthAt returns what the provider's hours can back, in millionths of SCH. All commands of a group ask for the same time.
 func (g *Gate) worthAt(at time.Time) (decimal.Decimal, error) {
