@@ -115,8 +115,8 @@ func encodeIndexInForce(values []anchor.IndexValue) []wire.IndexInForce {
 	encoded := make([]wire.IndexInForce, len(values))
 	for i, v := range values {
 		encoded[i] = wire.IndexInForce{
-			GPUClass: v.GPUClass, Status: wire.IndexInForceStatus(v.Status), PriceUsd: decimalOrNull(v.PriceUSD), Twap7: decimalOrNull(v.TWAP7),
-			Twap30: decimalOrNull(v.TWAP30), Sources: v.Sources, At: v.At.UTC(),
+			GPUClass: v.GPUClass, Status: wire.IndexInForceStatus(v.Status), PriceUsd: decimalOrNull(v.PriceUSD), Twap7DUsd: decimalOrNull(v.TWAP7),
+			Twap30DUsd: decimalOrNull(v.TWAP30), Sources: v.Sources, At: v.At.UTC(),
 		}
 	}
 	return encoded

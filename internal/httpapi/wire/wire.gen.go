@@ -2300,11 +2300,11 @@ type IndexInForce struct {
 	// Status How far it is to be believed. While it is stale or thin for long, nothing is minted against the class; redemption stays open.
 	Status IndexInForceStatus `json:"status"`
 
-	// Twap30 Its time-weighted average over 30 days; null while none is known.
-	Twap30 *Decimal `json:"twap_30"`
+	// Twap30DUsd Its time-weighted average over 30 days; null while none is known.
+	Twap30DUsd *Decimal `json:"twap_30d_usd"`
 
-	// Twap7 Its time-weighted average over 7 days; null while none is known.
-	Twap7 *Decimal `json:"twap_7"`
+	// Twap7DUsd Its time-weighted average over 7 days; null while none is known.
+	Twap7DUsd *Decimal `json:"twap_7d_usd"`
 }
 
 // IndexInForceStatus How far it is to be believed. While it is stale or thin for long, nothing is minted against the class; redemption stays open.
