@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/shopspring/decimal"
@@ -14,6 +15,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/id"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
+	"github.com/ballast-compute/ballast/internal/pg/pgtest"
 	"github.com/ballast-compute/ballast/internal/providers"
 )
 
@@ -50,12 +52,12 @@ func (w *world) policy(change func(*coverage.Terms)) {
 // inForce publishes an epoch that is in force at once, past the guards of those that are announced.
 func (w *world) inForce(factors map[string]string) { w.inForceIn(0, factors) }
 
-// inForceIn publishes an epoch that will be in force after so many milliseconds.
-func (w *world) inForceIn(milliseconds int, factors map[string]string) {
+// inForceIn publishes an epoch that will be in force after some time.
+func (w *world) inForceIn(after time.Duration, factors map[string]string) {
 	w.t.Helper()
 	epoch := id.New()
 	w.tamper(`INSERT INTO epochs (id, number, effective_at, reference_class, method, inputs, inputs_sha256)
-		SELECT $1, max(number) + 1, ballast_now() + $3 * interval '1 ms', $2, 'by hand', '', sha256('') FROM epochs`, epoch, h100, milliseconds)
+		SELECT $1, max(number) + 1, ballast_now() + $3, $2, 'by hand', '', sha256('') FROM epochs`, epoch, h100, after)
 	for class, k := range factors {
 		w.tamper(`INSERT INTO epoch_factors (epoch_id, gpu_class, k, quality) VALUES ($1, $2, $3, 1)`, epoch, class, k)
 	}
@@ -178,38 +180,53 @@ func TestNoMintIsUnderBackedAtItsSeq(t *testing.T) {
 	if _, err := w.mint(pledges[0], 300*hour); err != nil {
 		t.Fatal(err)
 	}
-	for i := range 12 {
-		w.inForceIn(200+40*i, map[string]string{h100: decimal.New(20+rand.Int64N(80), -2).String(), mi300: decimal.New(20+rand.Int64N(80), -2).String()})
+	clock := pgtest.NewClock(t, w.Database, w.now().Add(time.Second))
+	const rounds = 12
+	for i := range rounds - 1 { // There is room for everything at first, and for nothing at the end; between, it is as it comes.
+		k := decimal.New(20+rand.Int64N(80), -2)
+		switch i {
+		case 0, 1:
+			k = decimal.New(9, -1)
+		case rounds - 2:
+			k = decimal.New(5, -2)
+		}
+		w.inForceIn(time.Duration(i+1)*time.Second, map[string]string{h100: k.String(), mi300: k.String()})
 	}
 	other := w.anotherProcess()
 	var minted, refused, released atomic.Int64
-	race(1200, func(i int) {
-		pledge := pledges[rand.IntN(len(pledges))]
-		w := []*world{w, other}[rand.IntN(2)]
-		var err error
-		switch {
-		case i%3 == 0:
-			if _, err = w.release(pledge, 1+rand.Int64N(4*hour)); err == nil {
-				released.Add(1)
+	for round := range rounds {
+		race(100, func(i int) {
+			if i == 50 && round < rounds-1 { // The next epoch, in the midst of it.
+				clock.Advance(time.Second)
+				return
 			}
-		case i%7 == 0:
-			accounts := &pledgeAccounts{first.Issuance, first.Backing, first.Earmarked}
-			err = w.ledger.Submit(w.t.Context(), &ledger.Command{
-				Kind: ledger.KindRedemptionRequest, Call: call(w.operator), Subject: id.New(), Claims: []ledger.Claim{providers.ClaimRedemption(w.provider)},
-				Step: escrow{pledge: accounts, amount: 1 + rand.Int64N(hour), earmark: i%2 == 0},
-			})[0].Err
-		default:
-			if _, err = w.mint(pledge, 1+rand.Int64N(6*hour)); err == nil {
-				minted.Add(1)
+			pledge := pledges[rand.IntN(len(pledges))]
+			w := []*world{w, other}[rand.IntN(2)]
+			var err error
+			switch {
+			case i%3 == 0:
+				if _, err = w.release(pledge, 1+rand.Int64N(4*hour)); err == nil {
+					released.Add(1)
+				}
+			case i%7 == 0:
+				accounts := &pledgeAccounts{first.Issuance, first.Backing, first.Earmarked}
+				err = w.ledger.Submit(w.t.Context(), &ledger.Command{
+					Kind: ledger.KindRedemptionRequest, Call: call(w.operator), Subject: id.New(), Claims: []ledger.Claim{providers.ClaimRedemption(w.provider)},
+					Step: escrow{pledge: accounts, amount: 1 + rand.Int64N(hour), earmark: i%2 == 0},
+				})[0].Err
+			default:
+				if _, err = w.mint(pledge, 1+rand.Int64N(6*hour)); err == nil {
+					minted.Add(1)
+				}
 			}
-		}
-		switch {
-		case errors.Is(err, coverage.ErrCoverageTooLow):
-			refused.Add(1)
-		case err != nil && !errors.Is(err, providers.ErrInsufficientCollateral) && !errors.Is(err, ledger.ErrInsufficientFunds):
-			t.Error(err)
-		}
-	})
+			switch {
+			case errors.Is(err, coverage.ErrCoverageTooLow):
+				refused.Add(1)
+			case err != nil && !errors.Is(err, providers.ErrInsufficientCollateral) && !errors.Is(err, ledger.ErrInsufficientFunds):
+				t.Error(err)
+			}
+		})
+	}
 	epochs := 0
 	if err := w.Pool.QueryRow(t.Context(), `SELECT count(DISTINCT epoch_id) FROM mints`).Scan(&epochs); err != nil || epochs < 2 {
 		t.Errorf("mints were of %d epochs, %v", epochs, err)
@@ -235,7 +252,7 @@ func TestMintsAndReleasesShareTheCover(t *testing.T) {
 	spare, more := w.active(mi300, 500*hour, "0"), w.active(mi300, 500*hour, "0") // Nothing of one pledge keeps others off the other.
 	w.inForce(map[string]string{h100: "0.5", mi300: "1"})                         // 1500 for 1000, of which 500 can be minted or released.
 	var minted, released atomic.Int64
-	race(400, func(i int) {
+	race(200, func(i int) { // Neither alone asks for all of it.
 		w := []*world{w, other}[i/2%2]
 		var err error
 		if i%2 == 0 {
