@@ -30,12 +30,22 @@ func (v *service) newRunner() (*jobs.Runner, error) {
 	})
 }
 
+// loops is what every process does for itself, or takes its share of, beside the requests.
+func (v *service) loops() []jobs.Loop {
+	figures := newBooksMetrics(v.metrics.Registry)
+	return []jobs.Loop{
+		{Every: refreshBooksEvery, Sweep: jobs.Sweep{Name: "refresh_figures", Run: func(ctx context.Context) (int, error) {
+			return 0, figures.refresh(ctx, v.reads)
+		}}},
+	}
+}
+
 // startBackground starts what goes on beside the requests, until ctx ends. The caller waits for the group.
 func (v *service) startBackground(ctx context.Context) *sync.WaitGroup {
-	figures := newBooksMetrics(v.metrics.Registry)
-	refresh := ticker{"refresh figures", refreshBooksEvery, func(ctx context.Context) error { return figures.refresh(ctx, v.reads) }}
 	var group sync.WaitGroup
-	group.Go(func() { refresh.keepRunning(ctx, v.log) })
+	for _, loop := range v.loops() {
+		group.Go(func() { loop.Keep(ctx, v.log) })
+	}
 	group.Go(func() {
 		if err := v.runner.Run(ctx); err != nil {
 			v.log.WarnContext(ctx, "the jobs did not end in order", slog.Any("error", err))
