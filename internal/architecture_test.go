@@ -32,6 +32,7 @@ var floors = [][]string{
 	{"internal/pg/pgtest"},
 	{"api", "db", "internal", "internal/pg"},
 	{"internal/id", "internal/money", "internal/pg/embedded", "internal/problem", "internal/strictjson"},
+	{"examples/provider"}, // Somebody else's program: it has nothing of ours.
 }
 
 // domain has the packages that must not reach HTTP or Prometheus, by however many steps.
