@@ -28,7 +28,7 @@ var floors = [][]string{
 	{"internal/coverage"},
 	{"internal/anchor"},
 	{"internal/access", "internal/ledger"},
-	{"internal/idempotency"},
+	{"internal/idempotency", "internal/vault"},
 	{"internal/pg/pgtest"},
 	{"api", "db", "internal", "internal/pg"},
 	{"internal/id", "internal/money", "internal/pg/embedded", "internal/problem", "internal/strictjson"},
@@ -38,7 +38,7 @@ var floors = [][]string{
 // domain has the packages that must not reach HTTP or Prometheus, by however many steps.
 var domain = []string{
 	"db", "internal/access", "internal/anchor", "internal/coverage", "internal/id", "internal/idempotency", "internal/ledger", "internal/money",
-	"internal/pg", "internal/pg/embedded", "internal/providers", "internal/redeem",
+	"internal/pg", "internal/pg/embedded", "internal/providers", "internal/redeem", "internal/vault",
 }
 
 // testSupport may be imported by the tests of any package, and by nothing else.

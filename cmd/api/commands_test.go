@@ -15,6 +15,7 @@ func TestBadSettingsAreNamedInOneLine(t *testing.T) {
 	for variable, value := range map[string]string{
 		"BALLAST_ADDR":                "nowhere",
 		"BALLAST_OPERATOR_KEY":        "too-short",
+		"BALLAST_SECRET_KEYS":         "a:hunter2",
 		"DATABASE_URL":                "postgres://u:hunter2@h:port/x",
 		"BALLAST_REQUEST_TIMEOUT":     "soon",
 		"BALLAST_SHUTDOWN_GRACE":      "-1s",

@@ -16,6 +16,7 @@ import (
 const (
 	ownerPasswordFile = "owner-password"
 	apiPasswordFile   = "api-password"
+	secretKeysFile    = "secret-keys"
 	// ownerURLFile and apiURLFile are there while dev runs, for the other commands.
 	ownerURLFile = "owner-database-url"
 	apiURLFile   = "database-url"
@@ -28,16 +29,24 @@ type dataDir string
 func (d dataDir) path(name string) string { return filepath.Join(string(d), name) }
 
 // secret returns what the file holds, and draws it the first time: 26 characters of A-Z and 2-7.
-func (d dataDir) secret(name string) (string, error) {
-	text, err := os.ReadFile(d.path(name))
-	if secret := strings.TrimSpace(string(text)); err == nil && secret != "" {
-		return secret, nil
+func (d dataDir) secret(name string) (string, error) { return d.drawn(name, rand.Text) }
+
+// drawn returns what the file holds, and draws it the first time.
+func (d dataDir) drawn(name string, draw func() string) (string, error) {
+	if secret, err := d.kept(name); err != nil || secret != "" {
+		return secret, err
 	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return "", err
-	}
-	secret := rand.Text()
+	secret := draw()
 	return secret, d.write(name, secret+"\n")
+}
+
+// kept returns what the file holds, and "" where there is none.
+func (d dataDir) kept(name string) (string, error) {
+	text, err := os.ReadFile(d.path(name))
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	return strings.TrimSpace(string(text)), err
 }
 
 // write replaces a private file; a crash leaves the old or the new one.

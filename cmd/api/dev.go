@@ -73,6 +73,9 @@ func (c *devCommand) serve(ctx context.Context, p *program, database *devPostgre
 	if err := database.admit(ctx); err != nil {
 		return err
 	}
+	if err := p.drawSecretKeys(); err != nil {
+		return err
+	}
 	log := p.settings.logger(p.stderr, "text", slog.LevelWarn)
 	v, err := openService(ctx, p.settings, log, database.api, httpapi.Check{Name: "start-up", Probe: func(context.Context) error {
 		if !c.ready.Load() {

@@ -33,6 +33,9 @@ func (serveCommand) Run(ctx context.Context, p *program) error {
 	if p.settings.OperatorKey != "" {
 		log.WarnContext(ctx, "BALLAST_OPERATOR_KEY is for dev and has no effect here: make keys with api keys create")
 	}
+	if !p.settings.secretKeys.Configured() {
+		log.InfoContext(ctx, "BALLAST_SECRET_KEYS is not set, so that push, vouchers and webhooks are refused: make a key with api secrets new")
+	}
 	v, err := openService(ctx, p.settings, log, login{url: p.settings.DatabaseURL})
 	if err != nil {
 		return err

@@ -23,6 +23,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/pg"
 	"github.com/ballast-compute/ballast/internal/providers"
 	"github.com/ballast-compute/ballast/internal/redeem"
+	"github.com/ballast-compute/ballast/internal/vault"
 )
 
 const (
@@ -54,6 +55,7 @@ type service struct {
 	books         *ledger.Ledger
 	store         *access.Store
 	keys          *access.Authenticator
+	vault         *vault.Vault
 	runner        *jobs.Runner
 	metrics       *httpapi.Metrics
 	tracing       *httpapi.Tracing
@@ -81,6 +83,7 @@ func openService(ctx context.Context, s settings, log *slog.Logger, db login, mo
 		Workers: s.WriteWorkers, MaxBatch: s.MaxBatch, MaxQueue: s.MaxQueue,
 		Observer: newWritePathMetrics(v.metrics.Registry), Logger: log,
 	})
+	v.vault = vault.New(s.secretKeys, v.reads)
 	v.store = access.NewStore(v.reads)
 	v.keys = access.NewAuthenticator(v.reads, log) //nolint:contextcheck // As above.
 	if v.runner, err = v.newRunner(); err != nil {

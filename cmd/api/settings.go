@@ -21,6 +21,7 @@ import (
 
 	"github.com/ballast-compute/ballast/internal/httpapi"
 	"github.com/ballast-compute/ballast/internal/pg/embedded"
+	"github.com/ballast-compute/ballast/internal/vault"
 )
 
 // settings is the environment. `api --help` prints what is written here.
@@ -29,6 +30,7 @@ type settings struct {
 	DatabaseURL string `env:"DATABASE_URL,unset" about:"Postgres to use; dev starts one of its own without it."`
 	DataDir     string `env:"BALLAST_DATA_DIR" about:"Where dev keeps Postgres's data and its keys."`
 	OperatorKey string `env:"BALLAST_OPERATOR_KEY,unset" about:"dev: an operator key to make, 32 or more of A-Za-z0-9_."`
+	SecretKeys  string `env:"BALLAST_SECRET_KEYS,unset" about:"Keys for secrets at rest; api secrets new makes one."`
 
 	RequestTimeout time.Duration `env:"BALLAST_REQUEST_TIMEOUT" envDefault:"10s" about:"How long a request may take."`
 	ShutdownGrace  time.Duration `env:"BALLAST_SHUTDOWN_GRACE" envDefault:"25s" about:"How long stopping may take."`
@@ -46,9 +48,10 @@ type settings struct {
 	LogFormat    string `env:"BALLAST_LOG_FORMAT" about:"json or text; json for serve, text for dev."`
 	OTLPEndpoint string `env:"OTEL_EXPORTER_OTLP_ENDPOINT" about:"OpenTelemetry collector for traces; off unless set."`
 
-	rateLimit httpapi.RateLimit
-	origins   []string
-	proxies   []netip.Prefix
+	secretKeys vault.Keyring
+	rateLimit  httpapi.RateLimit
+	origins    []string
+	proxies    []netip.Prefix
 }
 
 // readSettings reads an environment of NAME=value lines. The error names each variable that is wrong, and what is.
@@ -99,6 +102,8 @@ func (s *settings) check() error {
 		}
 	}
 	var err error
+	s.secretKeys, err = vault.ParseKeyring(s.SecretKeys)
+	fail("BALLAST_SECRET_KEYS", err)
 	s.rateLimit, err = httpapi.ParseRateLimit(s.RateLimit)
 	fail("BALLAST_RATE_LIMIT", err)
 	s.origins, err = httpapi.ParseOrigins(s.CORSOrigins)

@@ -84,6 +84,7 @@ func TestEveryErrorCodeOccurs(t *testing.T) {
 	note("rate_limited")            // TestRateLimit
 	note("internal")                // TestDefectsGiveNothingAway
 	note("overloaded")              // TestOverload
+	note("secrets_not_configured")  // TestSecretsNeedKeys
 	note("outcome_unknown")         // TestOutcomeUnknown
 	note("unavailable")             // TestNoDatabase
 	for _, code := range theContract(t).doc.Components.Schemas["ErrorCode"].Value.Enum {

@@ -19,6 +19,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/providers"
 	"github.com/ballast-compute/ballast/internal/redeem"
 	"github.com/ballast-compute/ballast/internal/strictjson"
+	"github.com/ballast-compute/ballast/internal/vault"
 )
 
 // kind is an error of the contract. It has one status.
@@ -57,6 +58,7 @@ var (
 	internal               = kind{http.StatusInternalServerError, wire.ErrorCodeInternal, "The server failed. Quote the request id when asking for help."}
 	overloaded             = kind{http.StatusServiceUnavailable, wire.ErrorCodeOverloaded, "The server has too much to do. Nothing was done; wait as long as Retry-After says."}
 	unavailable            = kind{http.StatusServiceUnavailable, wire.ErrorCodeUnavailable, "The database cannot be reached. Nothing was done; wait as long as Retry-After says."}
+	secretsNotConfigured   = kind{http.StatusServiceUnavailable, wire.ErrorCodeSecretsNotConfigured, "The server was started without the keys that this needs. Its operators know which."}
 	outcomeUnknown         = kind{http.StatusServiceUnavailable, wire.ErrorCodeOutcomeUnknown, "The request may or may not have taken effect. Send it again with the same idempotency key to learn which."}
 )
 
@@ -156,6 +158,10 @@ var errorTable = []struct {
 	{anchor.ErrSunsetStatus, conflict.saying("A sunset of this class is proposed or announced, or this one is withdrawn.")},
 	{anchor.ErrReferenceSunset, conflict.saying("The others are measured by this class. Move the reference to another first.")},
 	{anchor.ErrIndexStale, indexStale},
+
+	{vault.ErrNotConfigured, secretsNotConfigured},
+	{vault.ErrUnknownKey, secretsNotConfigured},
+	{vault.ErrBroken, internal},
 
 	{id.ErrMalformed, missing},
 

@@ -263,6 +263,7 @@ const (
 	ErrorCodePledgeNotActive        ErrorCode = "pledge_not_active"
 	ErrorCodeRateLimited            ErrorCode = "rate_limited"
 	ErrorCodeSameAccount            ErrorCode = "same_account"
+	ErrorCodeSecretsNotConfigured   ErrorCode = "secrets_not_configured"
 	ErrorCodeUnauthenticated        ErrorCode = "unauthenticated"
 	ErrorCodeUnavailable            ErrorCode = "unavailable"
 	ErrorCodeUnsupportedMediaType   ErrorCode = "unsupported_media_type"
@@ -328,6 +329,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeRateLimited:
 		return true
 	case ErrorCodeSameAccount:
+		return true
+	case ErrorCodeSecretsNotConfigured:
 		return true
 	case ErrorCodeUnauthenticated:
 		return true
@@ -2039,6 +2042,7 @@ type EpochSummary struct {
 // | `internal` | 500 | the server failed; quote `request_id` |
 // | `overloaded` | 503 | the server has too much to do: wait `Retry-After`; nothing was done |
 // | `unavailable` | 503 | the database cannot be reached, or the server is shutting down; nothing was done |
+// | `secrets_not_configured` | 503 | the server was started without the keys for secrets at rest that this needs (`BALLAST_SECRET_KEYS`) |
 // | `outcome_unknown` | 503 | the request may or may not have taken effect: send it again with the same key to learn which |
 type ErrorCode string
 
@@ -3228,6 +3232,7 @@ type Problem struct {
 	// | `internal` | 500 | the server failed; quote `request_id` |
 	// | `overloaded` | 503 | the server has too much to do: wait `Retry-After`; nothing was done |
 	// | `unavailable` | 503 | the database cannot be reached, or the server is shutting down; nothing was done |
+	// | `secrets_not_configured` | 503 | the server was started without the keys for secrets at rest that this needs (`BALLAST_SECRET_KEYS`) |
 	// | `outcome_unknown` | 503 | the request may or may not have taken effect: send it again with the same key to learn which |
 	Code ErrorCode `json:"code"`
 
