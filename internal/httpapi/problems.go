@@ -125,6 +125,7 @@ var errorTable = []struct {
 	{providers.ErrPledgeNotActive, pledgeNotActive},
 	{providers.ErrPledgeLapsed, pledgeNotActive.saying("The time of the pledge is over.")},
 	{providers.ErrInsufficientCollateral, insufficientCollateral},
+	{providers.ErrSubstituteLapses, insufficientCollateral.saying("The substitute's hours lapse no later than those that they would replace.")},
 	{providers.ErrInsufficientBacking, insufficientCollateral.saying("The pledge has fewer hours behind tokens than this replaces.")},
 	{providers.ErrBackingLapsed, pledgeNotActive.saying("Hours of the pledge that were behind tokens have lapsed, which is a default.")},
 	{providers.ErrDocumentPledged, documentPledged},

@@ -34,7 +34,7 @@ func TestRacesWhileWindowsClose(t *testing.T) {
 	clock := w.stopClock()
 	d := &desk{world: w, account: w.account, escrow: w.open(money.SCH)}
 	refusals := []error{
-		providers.ErrInsufficientCollateral, providers.ErrInsufficientBacking, providers.ErrBackingLapsed, providers.ErrPledgeNotActive, errNoCapacity,
+		providers.ErrInsufficientCollateral, providers.ErrSubstituteLapses, providers.ErrInsufficientBacking, providers.ErrBackingLapsed, providers.ErrPledgeNotActive, errNoCapacity,
 		ledger.ErrInsufficientFunds, coverage.ErrCoverageTooLow,
 	}
 	var done, refused atomic.Int64

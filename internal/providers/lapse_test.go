@@ -281,7 +281,7 @@ func TestHoursOfASunsetClassLapse(t *testing.T) {
 	backing := w.get(p.ID).Balances.Backing
 	w.callRollovers(1)
 	w.calls(p, providers.RolloverCall{Status: providers.CallOpen, ClosesAt: s.SunsetAt, Hours: backing, OpenedAt: clock.Now()})
-	if _, err := w.substitute(p.ID, late.ID, hour); !errors.Is(err, providers.ErrInsufficientCollateral) {
+	if _, err := w.substitute(p.ID, late.ID, hour); !errors.Is(err, providers.ErrSubstituteLapses) {
 		t.Errorf("by one that lapses with it: %v", err)
 	}
 	if _, err := w.substitute(p.ID, by.ID, 10*hour); err != nil {

@@ -105,8 +105,11 @@ func (m *modelled) substitute(at time.Time, by *modelled, hours int64) error {
 		return providers.ErrInsufficientBacking
 	}
 	needed := by.hoursFor(new(big.Rat).Mul(new(big.Rat).SetInt64(hours), m.worth))
-	if needed.Cmp(big.NewInt(by.free(m.lapseOf(hours)))) > 0 {
+	switch {
+	case needed.Cmp(big.NewInt(by.free(at))) > 0:
 		return providers.ErrInsufficientCollateral
+	case needed.Cmp(big.NewInt(by.free(m.lapseOf(hours)))) > 0:
+		return providers.ErrSubstituteLapses
 	}
 	m.balances.Backing -= hours
 	m.balances.Available += hours

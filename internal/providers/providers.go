@@ -26,6 +26,8 @@ var (
 	ErrPledgeLapsed = errors.New("the time of the pledge is over")
 	// ErrInsufficientCollateral means that the pledge has fewer hours available than are needed.
 	ErrInsufficientCollateral = errors.New("too few hours of the pledge are available")
+	// ErrSubstituteLapses means that the substitute has the hours, and that they lapse no later than those that they are to replace.
+	ErrSubstituteLapses = errors.New("the substitute's hours lapse no later than those that they would replace")
 	// ErrInsufficientBacking means that the pledge has fewer hours behind tokens than are to be replaced.
 	ErrInsufficientBacking = errors.New("too few hours of the pledge back tokens")
 	// ErrBackingLapsed means that hours of the pledge which back tokens have lapsed: nothing takes their place any more.

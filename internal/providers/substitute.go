@@ -56,7 +56,7 @@ type substitutionDetails struct {
 //
 // It tells whether an earlier call with the same digest had done it. It returns an [*InvalidError]; ErrPledgeNotFound, also for a substitute
 // that is another provider's; ErrPledgeNotActive; ErrBackingLapsed where the default is there already; ErrInsufficientBacking;
-// ErrInsufficientCollateral where the substitute has too few such hours; ledger.ErrAmountOutOfRange; anchor.ErrNoEpoch or
+// ErrInsufficientCollateral where the substitute has too few hours, ErrSubstituteLapses where they lapse too early; ledger.ErrAmountOutOfRange; anchor.ErrNoEpoch or
 // anchor.ErrNoFactor; or an error of the write path.
 func (s *Store) Substitute(ctx context.Context, n NewSubstitution) (Substitution, bool, error) {
 	step, err := s.newSubstitution(ctx, n)

@@ -93,10 +93,15 @@ func (s *substituteStep) measure(book *ledger.Book) error {
 		return err
 	}
 	offered, err := s.substitute.heldIn(book)
-	if err == nil && s.state.schedule.free(offered, s.oldState.schedule.lapseOf(held, s.done.Hours)) < s.done.SubstituteHours {
-		err = ErrInsufficientCollateral
+	switch {
+	case err != nil:
+		return err
+	case s.state.schedule.free(offered, book.At()) < s.done.SubstituteHours:
+		return ErrInsufficientCollateral
+	case s.state.schedule.free(offered, s.oldState.schedule.lapseOf(held, s.done.Hours)) < s.done.SubstituteHours:
+		return ErrSubstituteLapses
 	}
-	return err
+	return nil
 }
 
 // asked returns how many hours are to be replaced, if so many back tokens.

@@ -133,7 +133,7 @@ func (w *world) call(caller uuid.UUID) ledger.Call {
 var refusals = []error{
 	ledger.ErrInsufficientFunds, ledger.ErrSameAccount, ledger.ErrAmountOutOfRange,
 	providers.ErrInsufficientBacking, providers.ErrBackingLapsed, anchor.ErrClassSunset, anchor.ErrSunsetStatus, anchor.ErrReferenceSunset,
-	providers.ErrPledgeNotActive, providers.ErrPledgeNotPending, providers.ErrPledgeLapsed, providers.ErrInsufficientCollateral,
+	providers.ErrPledgeNotActive, providers.ErrPledgeNotPending, providers.ErrPledgeLapsed, providers.ErrInsufficientCollateral, providers.ErrSubstituteLapses,
 	redeem.ErrNoCapacity, redeem.ErrConflict, anchor.ErrNoFactor,
 	coverage.ErrCoverageTooLow, anchor.ErrIndexStale, anchor.ErrReferenceUnpriced, anchor.ErrEpochOutdated,
 }
