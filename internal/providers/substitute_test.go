@@ -183,7 +183,7 @@ func TestSubstituteOutlivesWhatItReplaces(t *testing.T) {
 	}
 	// 50 hours lapse after 10 hours, and 100 more after 20. Of the substitute, 300 are still to come after the first, and 100 after
 	// the second.
-	if _, err := w.substitute(old.ID, by.ID, 150*hour); !errors.Is(err, providers.ErrInsufficientCollateral) {
+	if _, err := w.substitute(old.ID, by.ID, 150*hour); !errors.Is(err, providers.ErrSubstituteLapses) {
 		t.Errorf("past the second closing: %v", err)
 	}
 	if _, err := w.substitute(old.ID, by.ID, 50*hour); err != nil {
@@ -192,7 +192,7 @@ func TestSubstituteOutlivesWhatItReplaces(t *testing.T) {
 	if _, err := w.substitute(old.ID, by.ID, 50*hour); err != nil {
 		t.Errorf("half of those of the second: %v", err)
 	}
-	if _, err := w.substitute(old.ID, by.ID, 1); !errors.Is(err, providers.ErrInsufficientCollateral) {
+	if _, err := w.substitute(old.ID, by.ID, 1); !errors.Is(err, providers.ErrSubstituteLapses) {
 		t.Errorf("more: %v", err)
 	}
 	clock.Advance(10 * time.Hour)
