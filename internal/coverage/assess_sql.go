@@ -40,7 +40,7 @@ SET state = $2, sch = $3, outstanding = $4, coverage = $5, tier = $6, concentrat
 )
 SELECT a.provider_id, e.kind, p.gpu_class,
        sum(e.delta * (1 - COALESCE(p.haircut, 0)) * CASE WHEN p.interruptible THEN 1 - t.interruptible ELSE 1 END
-           * (1 - COALESCE(t.distances[width_bucket(p.closes_at, t.rungs)], 0))), max(e.seq)
+           * (1 - COALESCE(t.distances[width_bucket(p.closes_at, ` + rungsSQL + `)], 0))), max(e.seq)
 FROM (SELECT seq, kind, from_account AS account, -amount AS delta FROM moved UNION ALL SELECT seq, kind, to_account, amount FROM moved) AS e
 JOIN accounts a ON a.id = e.account AND a.kind IN ('pledge_available', 'pledge_backing')
 JOIN pledge_positions p ON p.pledge_id = a.pledge_id

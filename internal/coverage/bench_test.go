@@ -20,8 +20,10 @@ func (w *world) fill(pledges int) {
 		     (SELECT array_agg(id ORDER BY id) AS ids FROM providers WHERE name LIKE 'provider %') AS p,
 		     (SELECT array_agg(gpu_class ORDER BY gpu_class) AS names FROM gpu_classes) AS c`, pledges, w.clock.Now())
 	w.tamper(`INSERT INTO pledge_windows (pledge_id, n, starts_at, ends_at, hours, later_hours) SELECT id, 1, starts_at, expires_at, hours, 0 FROM pledges`)
-	w.tamper(`INSERT INTO pledge_positions (pledge_id, provider_id, gpu_class, interruptible, haircut, closes_at, due_at, available, backing)
-		SELECT id, provider_id, gpu_class, false, haircut, expires_at, expires_at, 400000000, 600000000 FROM pledges`)
+	w.tamper(`INSERT INTO position_lots (provider_id, gpu_class, interruptible) SELECT DISTINCT provider_id, gpu_class, false FROM pledges`)
+	w.tamper(`INSERT INTO pledge_positions (pledge_id, provider_id, gpu_class, interruptible, lot, haircut, closes_at, due_at, available, backing)
+		SELECT id, provider_id, gpu_class, false, lot, haircut, expires_at, expires_at, 400000000, 600000000
+		FROM pledges JOIN position_lots l USING (provider_id, gpu_class)`)
 	w.exec(`ANALYZE`)
 }
 

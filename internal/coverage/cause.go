@@ -153,8 +153,8 @@ func (a *assessment) worth(provider uuid.UUID, k map[string]decimal.Decimal, tie
 	var classes []ClassCollateral
 	for i := range a.holdings.positions {
 		if p := &a.holdings.positions[i]; p.Provider == provider {
-			classes = p.addTo(classes, k[p.Class], a.found.Policy.Haircuts.left(tier, concentration))
+			classes = addClass(classes, p.at(k[p.Class], a.found.Policy.Haircuts.left(tier, concentration)))
 		}
 	}
-	return roundClasses(classes)
+	return closeClasses(classes)
 }

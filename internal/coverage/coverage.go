@@ -164,23 +164,23 @@ type holdings struct {
 // weigh values the positions, which are in the order of their classes, at the k's.
 func (h *holdings) weigh(k map[string]decimal.Decimal) Collateral {
 	c := Collateral{At: h.at, Policy: h.policy, Providers: make([]ProviderCollateral, len(h.standings))}
-	byProvider := make(map[uuid.UUID]*ProviderCollateral, len(h.standings))
+	index, left := make(map[uuid.UUID]int, len(h.standings)), make([]decimal.Decimal, len(h.standings))
 	for i, s := range h.standings {
 		c.Providers[i] = ProviderCollateral{
 			ProviderID: s.Provider, Tier: s.Tier, Concentration: s.Concentration, Outstanding: micros(s.Issued.Sub(s.Escrowed)), Escalated: s.Escalated,
 		}
-		byProvider[s.Provider] = &c.Providers[i]
+		index[s.Provider], left[i] = i, h.policy.Haircuts.left(s.Tier, s.Concentration)
 	}
 	for _, p := range h.positions {
-		of := byProvider[p.Provider]
-		left := h.policy.Haircuts.left(of.Tier, of.Concentration)
-		c.Classes = p.addTo(c.Classes, k[p.Class], left)
-		of.Classes = p.addTo(of.Classes, k[p.Class], left)
+		i := index[p.Provider]
+		worth := p.at(k[p.Class], left[i])
+		c.Classes = addClass(c.Classes, worth)
+		c.Providers[i].Classes = addClass(c.Providers[i].Classes, worth)
 	}
-	c.SCH = roundClasses(c.Classes)
+	c.SCH = closeClasses(c.Classes)
 	for i := range c.Providers {
 		p := &c.Providers[i]
-		p.SCH = roundClasses(p.Classes)
+		p.SCH = closeClasses(p.Classes)
 		p.Coverage = ratio(p.SCH, p.Outstanding)
 		p.State = h.policy.StateOf(p.Coverage, p.Escalated)
 		c.Outstanding = c.Outstanding.Add(p.Outstanding)
@@ -190,24 +190,33 @@ func (h *holdings) weigh(k map[string]decimal.Decimal) Collateral {
 	return c
 }
 
-// addTo adds a position to the last of the classes, or begins another. left is what the haircuts of its provider leave.
-func (p *position) addTo(classes []ClassCollateral, k, left decimal.Decimal) []ClassCollateral {
-	if n := len(classes); n == 0 || classes[n-1].GPUClass != p.Class {
-		classes = append(classes, ClassCollateral{GPUClass: p.Class, K: k})
+// at values a position. left is what the haircuts of its provider leave.
+func (p *position) at(k, left decimal.Decimal) ClassCollateral {
+	return ClassCollateral{
+		GPUClass: p.Class, Available: micros(p.Available), Backing: micros(p.Backing), K: k, SCH: micros(p.Counted).Mul(k.Mul(left)),
 	}
-	class := &classes[len(classes)-1]
-	class.Available = class.Available.Add(micros(p.Available))
-	class.Backing = class.Backing.Add(micros(p.Backing))
-	class.Hours = class.Available.Add(class.Backing)
-	class.SCH = class.SCH.Add(micros(p.Counted).Mul(k).Mul(left))
+}
+
+// addClass adds a part to the last of the classes, or begins another. Until closeClasses, Hours are not summed up.
+func addClass(classes []ClassCollateral, part ClassCollateral) []ClassCollateral {
+	n := len(classes)
+	if n == 0 || classes[n-1].GPUClass != part.GPUClass {
+		return append(classes, part)
+	}
+	class := &classes[n-1]
+	class.Available = class.Available.Add(part.Available)
+	class.Backing = class.Backing.Add(part.Backing)
+	class.SCH = class.SCH.Add(part.SCH)
 	return classes
 }
 
-// roundClasses rounds what each class can back down to a millionth, and returns what all can.
-func roundClasses(classes []ClassCollateral) (sum decimal.Decimal) {
+// closeClasses rounds what each class can back down to a millionth, and returns what all can.
+func closeClasses(classes []ClassCollateral) (sum decimal.Decimal) {
 	for i := range classes {
-		classes[i].SCH = classes[i].SCH.RoundDown(money.MaxScale)
-		sum = sum.Add(classes[i].SCH)
+		class := &classes[i]
+		class.Hours = class.Available.Add(class.Backing)
+		class.SCH = class.SCH.RoundDown(money.MaxScale)
+		sum = sum.Add(class.SCH)
 	}
 	return sum
 }

@@ -46,7 +46,7 @@ func Read(r *ledger.Reads, provider uuid.UUID) *Gate {
 func (g gates) Queue(r *ledger.Reads) {
 	policy, wanted := readPolicy(r), slices.Collect(maps.Keys(g))
 	r.Queue(positionsOfSQL, wanted).Query(func(rows pgx.Rows) error {
-		positions, err := pgx.CollectRows(rows, pgx.RowToStructByPos[position])
+		positions, err := pgx.CollectRows(rows, scanPosition)
 		for _, p := range positions {
 			g[p.Provider].positions = append(g[p.Provider].positions, p)
 		}

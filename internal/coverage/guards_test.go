@@ -31,6 +31,7 @@ func TestWhatIsWrittenStays(t *testing.T) {
 		`UPDATE policies SET mint_buffer = 1`, `UPDATE policy_approvals SET effective_at = now()`, `UPDATE provider_tiers SET tier = 'basic'`,
 		`UPDATE concentration_haircuts SET haircut = 0.5`, `UPDATE coverage_events SET to_state = 'healthy'`,
 		`DELETE FROM margin_calls`, `TRUNCATE margin_calls CASCADE`, `TRUNCATE pledge_positions`,
+		`UPDATE position_lots SET interruptible = NOT interruptible`, `DELETE FROM position_lots`, `TRUNCATE position_lots CASCADE`,
 	} {
 		refused(t, sql, w.try(sql), "BL001", "")
 	}
@@ -65,6 +66,8 @@ func TestGuardsOfCoverage(t *testing.T) {
 		"a ladder that falls":             {replaceIn(`delivery_beyond_days`, `'{2,1}'`), "23514", "policies_ladders_rise"},
 		"a position that nobody moved":    {`UPDATE pledge_positions SET available = available + 1`, "BL010", "pledge_positions_follow_accounts"},
 		"a position of its own":           {`DELETE FROM pledge_positions`, "BL010", "pledge_positions_follow_accounts"},
+		"a lot of no pledge":              {`INSERT INTO position_lots (provider_id, gpu_class, interruptible) VALUES (gen_random_uuid(), 'X', false)`, "BL010", "position_lots_follow_pledges"},
+		"a position in another's lot":     {otherLot, "23503", "pledge_positions_lot_fkey"},
 		"another call beside one":         {`INSERT INTO margin_calls SELECT gen_random_uuid(), provider_id, 'open', opened_at, deadline, coverage, required_sch, required_hours, gpu_class, cause, policy_version FROM margin_calls`, "23505", "margin_calls_one_at_a_time"},
 		"a call for less":                 {`UPDATE margin_calls SET status = 'cured', cured_at = now(), cure = 'pledge', required_sch = 1`, "BL010", "margin_calls_terms_are_fixed"},
 		"a call that is escalated early":  {`UPDATE margin_calls SET status = 'escalated', escalated_at = opened_at`, "23514", "margin_calls_escalate_after_the_deadline"},
@@ -87,6 +90,16 @@ func TestGuardsOfCoverage(t *testing.T) {
 	refused(t, "two successors", w.try(approve+`(3, 1, '`+maker+`', '`+checker+`', '2999-01-01')`), "23505", "policy_approvals_replace_once")
 }
 
+// otherLot is what somebody would do who has switched off the guard of positions.
+const otherLot = `DO $$
+BEGIN
+    ALTER TABLE position_lots DISABLE TRIGGER position_lots_follow_pledges;
+    ALTER TABLE pledge_positions DISABLE TRIGGER pledge_positions_follow_accounts;
+    INSERT INTO position_lots (provider_id, gpu_class, interruptible) VALUES (gen_random_uuid(), 'X', false);
+    UPDATE pledge_positions SET lot = (SELECT max(lot) FROM position_lots);
+END
+$$`
+
 // replaceIn is a policy like the first but for one column.
 func replaceIn(column, value string) string {
 	columns := `watch_below, call_below, default_below, mint_buffer, margin_call_seconds, escalation_grace_seconds, rollover_notice_seconds,
@@ -107,6 +120,7 @@ func TestRightsOfTheProgram(t *testing.T) {
 	w.active(w.provider, terms{class: h100, hours: 100 * hour})
 	for _, sql := range []string{
 		`UPDATE pledge_positions SET available = 1`, `INSERT INTO pledge_positions (pledge_id, provider_id, gpu_class, interruptible) VALUES (gen_random_uuid(), gen_random_uuid(), 'X', false)`,
+		`INSERT INTO position_lots (provider_id, gpu_class, interruptible) VALUES (gen_random_uuid(), 'X', false)`,
 		`UPDATE policies SET mint_buffer = 1`, `UPDATE policy_approvals SET effective_at = now()`, `DELETE FROM coverage_events`, `UPDATE providers SET tier = 'prime'`,
 		`UPDATE margin_calls SET required_sch = 1`, `INSERT INTO coverage_assessment (at, policy_version, marked_at) VALUES (now(), 1, now())`,
 	} {

@@ -7,13 +7,14 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/shopspring/decimal"
 
 	"github.com/ballast-compute/ballast/internal/anchor"
 	"github.com/ballast-compute/ballast/internal/ledger"
 )
 
-// position is the hours of one provider and class, in millionths.
+// position is the hours of one provider, class and firmness, in millionths.
 type position struct {
 	Provider uuid.UUID
 	Class    string
@@ -38,55 +39,63 @@ type standing struct {
 
 // Of a pledge that is not due, all hours are to come: those are added up as they lie in the table. Of the others, which almost always are none, the
 // hours that have lapsed are those beyond what is still to come; what is available goes first.
+//
+// What does not differ by pledge is not asked of each: terms are parameters of the scan and not joined to it, and haircuts, sunsets and the
+// haircut for being interruptible are taken from sums. rungsSQL is an ARRAY(…) of its own, since one that has lain in a row of terms is unpacked
+// again by every call of width_bucket.
 const (
 	termsSQL = `
 WITH terms AS MATERIALIZED (
-    SELECT t.now, p.interruptible_haircut AS interruptible, p.delivery_haircuts AS distances,
-           ARRAY(SELECT t.now + make_interval(days => d) FROM unnest(p.delivery_beyond_days) WITH ORDINALITY AS s (d, n) ORDER BY n) AS rungs,
+    SELECT t.now, p.interruptible_haircut AS interruptible, p.delivery_haircuts AS distances, p.delivery_beyond_days AS days,
            ARRAY(SELECT s.gpu_class FROM class_sunsets s WHERE s.status = 'announced' AND s.sunset_at <= t.now) AS sunset
     FROM (SELECT ballast_now() AS now OFFSET 0) AS t CROSS JOIN LATERAL policy_at(t.now) AS p
 )`
 
-	addUpSQL = termsSQL + `
-SELECT p.provider_id, p.gpu_class, sum(p.available), sum(p.backing),
-       sum(p.agreed_hours * CASE WHEN p.interruptible THEN 1 - t.interruptible ELSE 1 END * (1 - COALESCE(t.distances[p.rung], 0))),
-       NULLIF(min(p.until), 'infinity')
-FROM (
-    SELECT p.provider_id, p.gpu_class, p.interruptible, width_bucket(p.closes_at, t.rungs) AS rung,
-           sum(p.available) AS available, sum(p.backing) AS backing, sum(p.agreed_hours) AS agreed_hours, min(p.due_at) AS until
-    FROM `
+	rungsSQL = `ARRAY(SELECT t.now + make_interval(days => d) FROM terms t, unnest(t.days) WITH ORDINALITY AS s (d, n) ORDER BY n)`
 
-	notDueSQL = ` AS p CROSS JOIN terms t
-    WHERE p.live AND p.due_at > t.now AND p.gpu_class <> ALL (t.sunset)
-    GROUP BY 1, 2, 3, 4
-    UNION ALL
-    SELECT p.provider_id, p.gpu_class, p.interruptible, width_bucket(p.closes_at, t.rungs),
-           h.available, h.backing, (h.available + h.backing) * (1 - p.haircut), w.until
-    FROM terms t
-    CROSS JOIN LATERAL (SELECT * FROM `
+	addUpSQL = termsSQL + `
+SELECT l.provider_id, l.gpu_class, p.available, p.backing, p.counted * CASE WHEN l.interruptible THEN 1 - t.interruptible ELSE 1 END, p.until
+FROM (
+    SELECT p.lot, sum(p.available) AS available, sum(p.backing) AS backing,
+           sum(p.agreed_hours * (1 - COALESCE((SELECT distances FROM terms)[p.rung], 0))) AS counted, NULLIF(min(p.until), 'infinity') AS until
+    FROM (
+        SELECT p.lot, width_bucket(p.closes_at, ` + rungsSQL + `) AS rung,
+               sum(p.available) AS available, sum(p.backing) AS backing, sum(p.agreed_hours) AS agreed_hours, min(p.due_at) AS until
+        FROM `
+
+	notDueSQL = ` AS p
+        WHERE p.live AND p.due_at > (SELECT now FROM terms)
+        GROUP BY 1, 2
+        UNION ALL
+        SELECT p.lot, width_bucket(p.closes_at, ` + rungsSQL + `),
+               h.available, h.backing, (h.available + h.backing) * (1 - p.haircut), w.until
+        FROM terms t
+        CROSS JOIN LATERAL (SELECT * FROM `
 
 	dueSQL = ` AS p WHERE live AND due_at <= t.now OFFSET 0) AS p
-    CROSS JOIN LATERAL (
-        SELECT pledge_hours_to_come(p.pledge_id, t.now) AS hours,
-               COALESCE((SELECT min(ends_at) FROM pledge_windows WHERE pledge_id = p.pledge_id AND ends_at > t.now), 'infinity') AS until OFFSET 0) AS w
-    CROSS JOIN LATERAL (
-        SELECT LEAST(p.available, GREATEST(w.hours - p.earmarked - p.backing, 0)) AS available,
-               LEAST(p.backing, GREATEST(w.hours - p.earmarked, 0)) AS backing) AS h
-    WHERE p.gpu_class <> ALL (t.sunset)`
+        CROSS JOIN LATERAL (
+            SELECT pledge_hours_to_come(p.pledge_id, t.now) AS hours,
+                   COALESCE((SELECT min(ends_at) FROM pledge_windows WHERE pledge_id = p.pledge_id AND ends_at > t.now), 'infinity') AS until OFFSET 0) AS w
+        CROSS JOIN LATERAL (
+            SELECT LEAST(p.available, GREATEST(w.hours - p.earmarked - p.backing, 0)) AS available,
+                   LEAST(p.backing, GREATEST(w.hours - p.earmarked, 0)) AS backing) AS h
+    ) AS p
+    WHERE p.available > 0 OR p.backing > 0
+    GROUP BY 1
+) AS p CROSS JOIN terms t `
 
-	addedUpSQL = `
-) AS p CROSS JOIN terms t
-WHERE p.available > 0 OR p.backing > 0
-GROUP BY 1, 2`
+	notSunsetSQL = ` AS l
+WHERE l.lot = p.lot AND l.gpu_class <> ALL (t.sunset)`
 
-	allPositionsSQL = addUpSQL + `pledge_positions` + notDueSQL + `pledge_positions` + dueSQL + addedUpSQL + ` ORDER BY 2, 1`
+	allPositionsSQL = addUpSQL + `pledge_positions` + notDueSQL + `pledge_positions` + dueSQL + `CROSS JOIN position_lots` + notSunsetSQL + ` ORDER BY 2, 1`
 
 	// Those of a provider are found by it, whatever the planner thinks of the others.
 	ofProvidersSQL = `(
         SELECT o.* FROM unnest($1::uuid[]) AS wanted (id)
         CROSS JOIN LATERAL (SELECT * FROM pledge_positions WHERE provider_id = wanted.id AND live OFFSET 0) AS o)`
 
-	positionsOfSQL = addUpSQL + ofProvidersSQL + notDueSQL + ofProvidersSQL + dueSQL + addedUpSQL
+	positionsOfSQL = addUpSQL + ofProvidersSQL + notDueSQL + ofProvidersSQL + dueSQL +
+		`CROSS JOIN LATERAL (SELECT * FROM position_lots WHERE lot = p.lot OFFSET 0)` + notSunsetSQL
 
 	standingsSQL = `
 SELECT p.id, p.tier,
@@ -117,7 +126,7 @@ func read(ctx context.Context, tx Reader) (*holdings, error) {
 		return err
 	})
 	b.Queue(allPositionsSQL).Query(func(rows pgx.Rows) (err error) {
-		h.positions, err = pgx.CollectRows(rows, pgx.RowToStructByPos[position])
+		h.positions, err = pgx.CollectRows(rows, scanPosition)
 		return err
 	})
 	b.Queue(standingsSQL + ` ORDER BY p.id`).Query(func(rows pgx.Rows) (err error) {
@@ -130,6 +139,20 @@ func read(ctx context.Context, tx Reader) (*holdings, error) {
 	h.at = h.at.UTC()
 	return h, nil
 }
+
+// scanPosition takes numbers and ids out of their binary form as they are; by their own Scan they would go through text, which costs more than all
+// that is computed with them.
+func scanPosition(row pgx.CollectableRow) (p position, err error) {
+	var available, backing, counted pgtype.Numeric
+	err = row.Scan((*[16]byte)(&p.Provider), &p.Class, &available, &backing, &counted, &p.Until)
+	if err == nil {
+		p.Available, p.Backing, p.Counted = exact(available), exact(backing), exact(counted)
+	}
+	return p, err
+}
+
+// exact is a sum of numbers that are finite and not null.
+func exact(n pgtype.Numeric) decimal.Decimal { return decimal.NewFromBigInt(n.Int, n.Exp) }
 
 func selectFactorsAt(ctx context.Context, tx ledger.Querier, at time.Time) (epoch uuid.UUID, k map[string]decimal.Decimal, err error) {
 	rows, err := tx.Query(ctx, factorsAtSQL, at)

@@ -145,6 +145,18 @@ type terms struct {
 // pledge makes a pledge that waits to be verified.
 func (w *world) pledge(of party, n terms) pledge {
 	w.t.Helper()
+	var p pledge
+	err := pg.InTx(w.t.Context(), w.Pool, pgx.TxOptions{}, func(tx pgx.Tx) (err error) {
+		p, err = w.pledgeTx(tx, of, n)
+		return err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return p
+}
+
+func (w *world) pledgeTx(tx pgx.Tx, of party, n terms) (pledge, error) {
 	p := pledge{id: id.New(), of: of, accounts: map[ledger.AccountKind]uuid.UUID{}}
 	if n.ends == nil {
 		n.ends = []time.Duration{3650 * day}
@@ -153,23 +165,17 @@ func (w *world) pledge(of party, n terms) pledge {
 		n.firmness = "firm"
 	}
 	now := w.clock.Now()
-	err := pg.InTx(w.t.Context(), w.Pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
-		b := &pgx.Batch{}
-		b.Queue(`INSERT INTO pledges (id, provider_id, gpu_class, hours, region, starts_at, expires_at, firmness, created_by)
-			VALUES ($1, $2, $3, $4, 'eu', $5, $6, $7, $8)`, p.id, of.id, n.class, n.hours, now.Add(-day), now.Add(n.ends[len(n.ends)-1]), n.firmness, w.maker)
-		b.Queue(`INSERT INTO pledge_events (pledge_id, status, at, actor) VALUES ($1, 'pending', $2, $3)`, p.id, now, w.maker)
-		b.Queue(`INSERT INTO pledge_windows (pledge_id, n, starts_at, ends_at, hours, later_hours)
-			SELECT $1, n, lag(ends_at, 1, $2) OVER (ORDER BY n), ends_at, $4::bigint / $5, $4::bigint / $5 * ($5 - n)
-			FROM unnest($3::timestamptz[]) WITH ORDINALITY AS w (ends_at, n)`, p.id, now.Add(-day), ends(now, n.ends), n.hours, int64(len(n.ends)))
-		if err := tx.SendBatch(w.t.Context(), b).Close(); err != nil {
-			return err
-		}
-		return p.openAccounts(w.t.Context(), tx, n.class)
-	})
-	if err != nil {
-		w.t.Fatal(err)
+	b := &pgx.Batch{}
+	b.Queue(`INSERT INTO pledges (id, provider_id, gpu_class, hours, region, starts_at, expires_at, firmness, created_by)
+		VALUES ($1, $2, $3, $4, 'eu', $5, $6, $7, $8)`, p.id, of.id, n.class, n.hours, now.Add(-day), now.Add(n.ends[len(n.ends)-1]), n.firmness, w.maker)
+	b.Queue(`INSERT INTO pledge_events (pledge_id, status, at, actor) VALUES ($1, 'pending', $2, $3)`, p.id, now, w.maker)
+	b.Queue(`INSERT INTO pledge_windows (pledge_id, n, starts_at, ends_at, hours, later_hours)
+		SELECT $1, n, lag(ends_at, 1, $2) OVER (ORDER BY n), ends_at, $4::bigint / $5, $4::bigint / $5 * ($5 - n)
+		FROM unnest($3::timestamptz[]) WITH ORDINALITY AS w (ends_at, n)`, p.id, now.Add(-day), ends(now, n.ends), n.hours, int64(len(n.ends)))
+	if err := tx.SendBatch(w.t.Context(), b).Close(); err != nil {
+		return p, err
 	}
-	return p
+	return p, p.openAccounts(w.t.Context(), tx, n.class)
 }
 
 func (p *pledge) openAccounts(ctx context.Context, tx pgx.Tx, class string) error {

@@ -90,7 +90,9 @@ func (w *world) others(pledges int) {
 			RETURNING *
 		), windows AS (
 			INSERT INTO pledge_windows (pledge_id, n, starts_at, ends_at, hours, later_hours) SELECT id, 1, starts_at, expires_at, hours, 0 FROM made
+		), lots AS (
+			INSERT INTO position_lots (provider_id, gpu_class, interruptible) VALUES ($1, 'H100-SXM-80GB', false) RETURNING lot
 		)
-		INSERT INTO pledge_positions (pledge_id, provider_id, gpu_class, interruptible, haircut, closes_at, due_at, available)
-		SELECT id, provider_id, gpu_class, false, 0, expires_at, expires_at, hours FROM made`, p.ID, pledges)
+		INSERT INTO pledge_positions (pledge_id, provider_id, gpu_class, interruptible, lot, haircut, closes_at, due_at, available)
+		SELECT id, provider_id, gpu_class, false, lot, 0, expires_at, expires_at, hours FROM made, lots`, p.ID, pledges)
 }
