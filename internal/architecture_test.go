@@ -23,6 +23,7 @@ var floors = [][]string{
 	{"internal/simulation"},
 	{"internal/httpapi"},
 	{"internal/jobs"},
+	{"internal/settlement"},
 	{"internal/httpapi/docs", "internal/httpapi/wire", "internal/redeem"},
 	{"internal/providers"},
 	{"internal/coverage"},
@@ -38,7 +39,7 @@ var floors = [][]string{
 // domain has the packages that must not reach HTTP or Prometheus, by however many steps.
 var domain = []string{
 	"db", "internal/access", "internal/anchor", "internal/coverage", "internal/id", "internal/idempotency", "internal/ledger", "internal/money",
-	"internal/pg", "internal/pg/embedded", "internal/providers", "internal/redeem", "internal/vault",
+	"internal/pg", "internal/pg/embedded", "internal/providers", "internal/redeem", "internal/settlement", "internal/vault",
 }
 
 // testSupport may be imported by the tests of any package, and by nothing else.

@@ -315,6 +315,10 @@ func TestMalformedParameters(t *testing.T) {
 		"/v1/accounts/{alice_account}?at_seq=1&at=2026-11-01T00:00:00Z", "/v1/accounts/{alice_account}?at_seq=9223372036854775808",
 		"/v1/transactions?reference=%00", "/v1/transactions?kind=gift", "/v1/holds?status=x", "/v1/pledges?gpu_class=h", "/v1/redemptions?status=x",
 		"/v1/anchor?at=yesterday", "/v1/anchor?when=now", "/v1/anchor/epochs?status=gone", "/v1/rollover-calls?status=x", "/v1/rollover-calls?pledge_id={provider}",
+		"/v1/provider/settlements", "/v1/provider/settlements?provider_id=x", "/v1/provider/settlements?provider_id={provider}&from=x",
+		"/v1/provider/settlements?provider_id={provider}&to=2999-01-01T00:00:00Z", "/v1/provider/settlements?provider_id={provider}&format=xlsx",
+		"/v1/provider/settlements?provider_id={provider}&from=2026-02-01T00:00:00Z&to=2026-02-01T00:00:00Z",
+		"/v1/provider/settlements?provider_id={provider}&from=2999-01-01T00:00:00Z", "/v1/provider/settlements?provider_id={provider}&at=2026-01-01T00:00:00Z",
 		"/v1/reports/trial-balance?format=xlsx", "/v1/reports/trial-balance?at=2999-01-01T00:00:00Z", "/v1/reports/trial-balance?at=0000-01-01T00:00:00Z",
 	} {
 		s.get("operator", query).want(400, "invalid_request")

@@ -18,6 +18,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/problem"
 	"github.com/ballast-compute/ballast/internal/providers"
 	"github.com/ballast-compute/ballast/internal/redeem"
+	"github.com/ballast-compute/ballast/internal/settlement"
 	"github.com/ballast-compute/ballast/internal/strictjson"
 	"github.com/ballast-compute/ballast/internal/vault"
 )
@@ -145,6 +146,8 @@ var errorTable = []struct {
 	{redeem.ErrConflict, conflict},
 	{redeem.ErrGrantUsed, conflict.saying("Another redemption was issued with this grant.")},
 
+	{settlement.ErrProviderNotFound, missing},
+
 	{anchor.ErrNoEpoch, unavailable.saying("No epoch is in force, so nothing can be valued.")},
 	{anchor.ErrNoFactor, pledgeNotActive.saying("The epoch in force does not value this GPU class.")},
 	{anchor.ErrInputs, internal},
@@ -220,6 +223,9 @@ func fieldsOf(err error) ([]problem.FieldError, bool) {
 		return []problem.FieldError{{Field: e.Field, Code: e.Code, Detail: e.Detail}}, true
 	}
 	if e, ok := errors.AsType[*redeem.InvalidError](err); ok {
+		return []problem.FieldError{{Field: e.Field, Code: e.Code, Detail: e.Detail}}, true
+	}
+	if e, ok := errors.AsType[*settlement.InvalidError](err); ok {
 		return []problem.FieldError{{Field: e.Field, Code: e.Code, Detail: e.Detail}}, true
 	}
 	if e, ok := errors.AsType[*anchor.QuotesError](err); ok {

@@ -82,6 +82,8 @@ func TestOthersAreNotThere(t *testing.T) {
 		{"southwind", "GET", "/v1/pledges/{pledge}", ""},
 		{"southwind", "GET", "/v1/redemptions/{redemption}", ""},
 		{"southwind", "GET", "/v1/providers/{provider}", ""},
+		{"southwind", "GET", "/v1/provider/settlements?provider_id={provider}", ""},
+		{"operator", "GET", "/v1/provider/settlements?provider_id=prov_00000000000000000000000001", ""},
 		{"southwind", "POST", "/v1/pledges/{pledge}/release", `{"hours":"1"}`},
 		{"southwind", "POST", "/v1/pledges/{pledge}/substitute", `{"substitute_pledge_id":"{southwind_pledge}"}`},
 		{"southwind", "POST", "/v1/pledges/{southwind_pledge}/substitute", `{"substitute_pledge_id":"{pledge_substitute}"}`},

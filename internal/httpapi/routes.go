@@ -61,6 +61,7 @@ func (a *API) routes(t Transport) []route {
 		{method: get, pattern: "/v1/provider/redemptions", roles: providersOnly, handler: a.listProviderRedemptions},
 		{method: post, pattern: "/v1/provider/redemptions/{redemption_id}/issue", roles: providersOnly, handler: a.issueRedemption, idempotent: true},
 		{method: post, pattern: "/v1/provider/redemptions/{redemption_id}/reject", roles: providersOnly, handler: a.rejectRedemption, idempotent: true},
+		{method: get, pattern: "/v1/provider/settlements", roles: providersStaff, handler: a.getSettlement},
 		{method: get, pattern: "/v1/coverage", roles: providersStaff, handler: a.getCoverage},
 		{method: get, pattern: "/v1/coverage/events", roles: providersStaff, handler: a.listCoverageEvents},
 		{method: get, pattern: "/v1/margin-calls", roles: providersStaff, handler: a.listMarginCalls},

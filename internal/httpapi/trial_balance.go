@@ -48,21 +48,25 @@ func encodeTrialBalance(tb *ledger.TrialBalance) wire.TrialBalance {
 	return encoded
 }
 
-// answerCSV sends the rows only, since a reader of CSV adds them up itself. Nothing in them can be taken for a formula: all
-// texts are the books' own words.
+// answerCSV sends the rows only, since a reader of CSV adds them up itself.
 func answerCSV(w http.ResponseWriter, tb *wire.TrialBalance) error {
-	var buf bytes.Buffer
-	c := csv.NewWriter(&buf)
 	records := [][]string{{"account_type", "asset", "debit", "credit", "balance"}}
 	for _, row := range tb.Rows {
 		records = append(records, []string{string(row.AccountType), row.Asset, row.Debit, row.Credit, row.Balance})
 	}
-	if err := c.WriteAll(records); err != nil {
+	return answerRecords(w, "trial-balance.csv", records)
+}
+
+// answerRecords sends a file of CSV whose first record is its header. Nothing in it may be text from outside, which a spreadsheet could
+// take for a formula: only the books' own words.
+func answerRecords(w http.ResponseWriter, name string, records [][]string) error {
+	var buf bytes.Buffer
+	if err := csv.NewWriter(&buf).WriteAll(records); err != nil {
 		return err
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/csv; charset=utf-8; header=present")
-	h.Set("Content-Disposition", `attachment; filename="trial-balance.csv"`)
+	h.Set("Content-Disposition", `attachment; filename="`+name+`"`)
 	_, err := w.Write(buf.Bytes())
 	return err
 }

@@ -3662,6 +3662,143 @@ type SetProviderTierRequest struct {
 	Tier Tier `json:"tier"`
 }
 
+// Settlement A provider's statement of a period.
+type Settlement struct {
+	// Classes One for each GPU class of which anything was owed or moved, in the order of their names.
+	Classes []SettlementClass `json:"classes"`
+
+	// From When the period begins, included.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	From Time `json:"from"`
+
+	// ProviderID A provider.
+	//
+	// Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
+	ProviderID ProviderID `json:"provider_id"`
+
+	// To When it ends, not included.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	To Time `json:"to"`
+
+	// Totals The sums over all classes.
+	Totals SettlementTotals `json:"totals"`
+}
+
+// SettlementClass What a provider owed in hours of one GPU class.
+type SettlementClass struct {
+	// GPUClass A GPU class, as listed at `/v1/gpu-classes`.
+	//
+	// Examples: H100-SXM-80GB
+	GPUClass GPUClassName `json:"gpu_class"`
+
+	// Hours GPU-hours that a provider owes, behind tokens or earmarked for their redemption, rolled forward through a period.
+	Hours SettlementHours `json:"hours"`
+
+	// Sch SCH for which a provider owes hours, rolled forward through a period: issued and not redeemed, less what hours that lapsed were to back. A token is
+	// counted to the class whose hours moved with it: those behind it when it was issued, those delivered when it was redeemed. So a class is
+	// below zero when more was redeemed in it than had been issued against it. A substitution moves no token.
+	Sch SettlementTokens `json:"sch"`
+}
+
+// SettlementCSV The classes as CSV (RFC 4180), with a header line and two rows for each class, the first in hours and the second in SCH.
+type SettlementCSV = string
+
+// SettlementHours GPU-hours that a provider owes, behind tokens or earmarked for their redemption, rolled forward through a period.
+type SettlementHours struct {
+	// Closing Owed at the end of the period.
+	//
+	// Examples: 500.000000
+	Closing FullHours `json:"closing"`
+
+	// Corrected Counted as delivered before and corrected in this period; they are owed again.
+	//
+	// Examples: 500.000000
+	Corrected FullHours `json:"corrected"`
+
+	// Delivered Delivered for redemptions.
+	//
+	// Examples: 500.000000
+	Delivered FullHours `json:"delivered"`
+
+	// Issued Put behind tokens by mints.
+	//
+	// Examples: 500.000000
+	Issued FullHours `json:"issued"`
+
+	// Lapsed Whose time passed while they were behind tokens.
+	//
+	// Examples: 500.000000
+	Lapsed FullHours `json:"lapsed"`
+
+	// Opening Owed at the beginning of the period.
+	//
+	// Examples: 500.000000
+	Opening FullHours `json:"opening"`
+
+	// Reversed Taken from behind tokens again by reversals of mints.
+	//
+	// Examples: 500.000000
+	Reversed FullHours `json:"reversed"`
+
+	// Substituted What took the place of other hours behind tokens, less what others took the place of; the two may be of different pledges and classes.
+	//
+	// Examples: -5.000000
+	Substituted SignedHours `json:"substituted"`
+}
+
+// SettlementTokens SCH for which a provider owes hours, rolled forward through a period: issued and not redeemed, less what hours that lapsed were to back. A token is
+// counted to the class whose hours moved with it: those behind it when it was issued, those delivered when it was redeemed. So a class is
+// below zero when more was redeemed in it than had been issued against it. A substitution moves no token.
+type SettlementTokens struct {
+	// Closing Owed at the end of the period.
+	//
+	// Examples: -12.500000
+	Closing SignedAmount `json:"closing"`
+
+	// Corrected Burned before and given back by corrections.
+	//
+	// Examples: 12.500000
+	Corrected FullAmount `json:"corrected"`
+
+	// Delivered Burned, since credits were issued for them.
+	//
+	// Examples: 12.500000
+	Delivered FullAmount `json:"delivered"`
+
+	// Issued Minted.
+	//
+	// Examples: 12.500000
+	Issued FullAmount `json:"issued"`
+
+	// Lapsed What hours that lapsed were to back, as far as the provider had nothing else for it: its default.
+	//
+	// Examples: 12.500000
+	Lapsed FullAmount `json:"lapsed"`
+
+	// Opening Owed at the beginning of the period.
+	//
+	// Examples: -12.500000
+	Opening SignedAmount `json:"opening"`
+
+	// Reversed Minted and taken back by reversals.
+	//
+	// Examples: 12.500000
+	Reversed FullAmount `json:"reversed"`
+}
+
+// SettlementTotals The sums over all classes.
+type SettlementTotals struct {
+	// Hours GPU-hours that a provider owes, behind tokens or earmarked for their redemption, rolled forward through a period.
+	Hours SettlementHours `json:"hours"`
+
+	// Sch SCH for which a provider owes hours, rolled forward through a period: issued and not redeemed, less what hours that lapsed were to back. A token is
+	// counted to the class whose hours moved with it: those behind it when it was issued, those delivered when it was redeemed. So a class is
+	// below zero when more was redeemed in it than had been issued against it. A substitution moves no token.
+	Sch SettlementTokens `json:"sch"`
+}
+
 // Sha256 A SHA-256 digest in lower-case hexadecimal.
 //
 // Examples: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
@@ -3705,6 +3842,11 @@ type Signature struct {
 //
 // Examples: -12.500000
 type SignedAmount = string
+
+// SignedHours A change of GPU-hours, with six decimals.
+//
+// Examples: -5.000000
+type SignedHours = string
 
 // SubstitutePledgeRequest What takes the place of hours behind tokens. Give `hours` or `amount`; without either, all of them are replaced.
 type SubstitutePledgeRequest struct {
@@ -4286,6 +4428,21 @@ type ReferenceFilter = Reference
 // RolloverCallStatusFilter `open`; `answered` once nothing lapses within the notice any more; `defaulted` once something has.
 type RolloverCallStatusFilter = RolloverCallStatus
 
+// SettlementFrom A time, RFC 3339, preferably in UTC; one with another offset is converted.
+//
+// Examples: 2026-08-03T11:00:00Z
+type SettlementFrom = RequestTime
+
+// SettlementProvider A provider.
+//
+// Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
+type SettlementProvider = ProviderID
+
+// SettlementTo A time, RFC 3339, preferably in UTC; one with another offset is converted.
+//
+// Examples: 2026-08-03T11:00:00Z
+type SettlementTo = RequestTime
+
 // SunsetGPUClass A GPU class, as listed at `/v1/gpu-classes`.
 //
 // Examples: H100-SXM-80GB
@@ -4645,6 +4802,21 @@ type IssueRedemptionParams struct {
 type RejectRedemptionParams struct {
 	// IdempotencyKey Chosen by the caller, new for each thing it wants done, the same for each attempt at it. A random UUID is fine.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// GetSettlementParams defines parameters for GetSettlement.
+type GetSettlementParams struct {
+	// ProviderID Whose statement it is. Staff must say so; for a provider it is itself, and another's is not found.
+	ProviderID *SettlementProvider `form:"provider_id,omitempty" json:"provider_id,omitempty"`
+
+	// From When the period begins; left out, it is the beginning of the month, of UTC, of the last moment before `to`.
+	From *SettlementFrom `form:"from,omitempty" json:"from,omitempty"`
+
+	// To When the period ends, up to now; what is at that very moment is in the next. Left out, it is now.
+	To *SettlementTo `form:"to,omitempty" json:"to,omitempty"`
+
+	// Format `csv` answers as `text/csv`, with a header line; left out, it is `json`.
+	Format *TrialBalanceFormat `form:"format,omitempty" json:"format,omitempty"`
 }
 
 // ListProvidersParams defines parameters for ListProviders.
