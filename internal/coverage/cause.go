@@ -37,7 +37,7 @@ const (
 var causeOfKind = map[ledger.Kind]Cause{
 	ledger.KindMint: ByMint, ledger.KindReversal: ByReversal, ledger.KindPledgeActivation: ByPledge, ledger.KindPledgeRelease: ByRelease,
 	ledger.KindPledgeSubstitute: BySubstitution, ledger.KindRedemptionRequest: ByRedemption, ledger.KindRedemptionIssue: ByRedemption,
-	ledger.KindRedemptionRefund: ByRedemption,
+	ledger.KindRedemptionRefund: ByRedemption, ledger.KindRedemptionCorrect: ByRedemption,
 }
 
 // Effect is what one cause did between two assessments, in SCH: to what the collateral is worth, and to what is outstanding.

@@ -144,6 +144,9 @@ var errorTable = []struct {
 	{redeem.ErrNotFound, missing},
 	{redeem.ErrNoCapacity, noCapacity},
 	{redeem.ErrConflict, conflict},
+	{redeem.ErrLeased, conflict.saying("Another lease of the redemption came after this one.")},
+	{redeem.ErrSamePerson, fourEyes.saying("Who proposed it may not approve it: a second operator must.")},
+	{redeem.ErrOvercorrected, conflict.saying("Corrections would take back more hours than were delivered.")},
 	{redeem.ErrGrantUsed, conflict.saying("Another redemption was issued with this grant.")},
 
 	{settlement.ErrProviderNotFound, missing},

@@ -163,7 +163,7 @@ func encodeTransaction(t *ledger.Transaction, reversedBy uuid.UUID, s sight) wir
 		encoded.PledgeID = idOrNull(id.Pledge, t.Subject)
 	case ledger.KindHold, ledger.KindHoldCapture, ledger.KindHoldVoid:
 		encoded.HoldID = idOrNull(id.Hold, t.Subject)
-	case ledger.KindRedemptionRequest, ledger.KindRedemptionIssue, ledger.KindRedemptionRefund:
+	case ledger.KindRedemptionRequest, ledger.KindRedemptionIssue, ledger.KindRedemptionRefund, ledger.KindRedemptionCorrect:
 		encoded.RedemptionID = idOrNull(id.Redemption, t.Subject)
 	case ledger.KindReversal:
 		encoded.Reverses, encoded.Reason = reversalOf(t)

@@ -26,6 +26,7 @@ const (
 	KindRedemptionRequest Kind = "redemption_request"
 	KindRedemptionIssue   Kind = "redemption_issue"
 	KindRedemptionRefund  Kind = "redemption_refund"
+	KindRedemptionCorrect Kind = "redemption_correction"
 )
 
 // Move is a posting that is asked for.

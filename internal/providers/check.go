@@ -23,11 +23,14 @@ var balanceInvariants = []invariant{
 		      WHERE (p.haircut <= m.haircut AND f.k = m.k) IS NOT TRUE LIMIT 1`,
 	},
 	{
-		name: "issued_is_minted", holds: "every provider's tokens issued are those of its mints",
-		sql: `SELECT format('provider %s issued %s, its mints say %s', i.provider_id, i.debits, COALESCE(m.amount, 0)) FROM accounts i
+		name: "issued_is_minted", holds: "every provider's tokens issued are those of its mints, and those that corrections of redemptions gave back",
+		sql: `SELECT format('provider %s issued %s, its mints say %s and its corrections %s', i.provider_id, i.debits, COALESCE(m.amount, 0), COALESCE(c.amount, 0))
+		      FROM accounts i
 		      LEFT JOIN (SELECT p.provider_id, sum(m.amount) AS amount FROM mints m JOIN pledges p ON p.id = m.pledge_id GROUP BY 1) AS m
 		        ON m.provider_id = i.provider_id
-		      WHERE i.kind = 'issuance' AND i.debits <> COALESCE(m.amount, 0) LIMIT 1`,
+		      LEFT JOIN (SELECT r.provider_id, sum(c.amount) AS amount FROM redemption_corrections c JOIN redemptions r ON r.id = c.redemption_id
+		                 WHERE c.transaction_id IS NOT NULL GROUP BY 1) AS c ON c.provider_id = i.provider_id
+		      WHERE i.kind = 'issuance' AND i.debits <> COALESCE(m.amount, 0) + COALESCE(c.amount, 0) LIMIT 1`,
 	},
 	{
 		name: "pledged_hours_are_whole", holds: "committed hours = available + backing + earmarked + delivered + expired + released, per pledge",

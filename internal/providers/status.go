@@ -34,6 +34,10 @@ const (
 var transitions = map[PledgeStatus][]PledgeStatus{
 	PledgePending: {PledgeActive, PledgeRejected},
 	PledgeActive:  {PledgeExhausted, PledgeExpired, PledgeDefaulted, PledgeReleased},
+	// Hours come back that were said to be delivered and were not.
+	PledgeExhausted: {PledgeActive},
+	PledgeExpired:   {PledgeActive},
+	PledgeReleased:  {PledgeActive},
 }
 
 // MayBecome tells whether a pledge of status s may pass to another.

@@ -43,7 +43,7 @@ func TestTransitionsAreTheDatabasesToo(t *testing.T) {
 			}
 		}
 	}
-	if allowed != 6 {
+	if allowed != 9 {
 		t.Errorf("%d transitions are allowed", allowed)
 	}
 }

@@ -116,6 +116,12 @@ WITH exhausted AS (
     RETURNING id
 )
 INSERT INTO pledge_events (pledge_id, status, at, actor, transaction_seq) SELECT id, 'exhausted', $2, $3, $4 FROM exhausted`
+
+	reviveSQL = `
+WITH revived AS (
+    UPDATE pledges SET status = 'active' WHERE id = $1 AND status IN ('exhausted', 'expired', 'released') RETURNING id
+)
+INSERT INTO pledge_events (pledge_id, status, at, actor, transaction_seq) SELECT id, 'active', $2, $3, $4 FROM revived`
 )
 
 // queueStatus writes that a pledge has come to a status, and its event.
@@ -132,4 +138,10 @@ func queueEvent(b *ledger.Writes, pledge uuid.UUID, status PledgeStatus, t *ledg
 // ledger.Step that delivers hours calls it in its Write.
 func QueueExhausted(b *ledger.Writes, pledge uuid.UUID, t *ledger.Transaction) {
 	b.Queue(exhaustSQL, pledge, t.CreatedAt, t.Caller, t.Seq)
+}
+
+// QueueRevived makes a pledge active again whose hours had all been delivered, had lapsed or were taken back. A ledger.Step that returns
+// delivered hours to what backs tokens calls it in its Write. Those that have lapsed by then, the next sweep lets expire.
+func QueueRevived(b *ledger.Writes, pledge uuid.UUID, t *ledger.Transaction) {
+	b.Queue(reviveSQL, pledge, t.CreatedAt, t.Caller, t.Seq)
 }

@@ -22,15 +22,28 @@ var balanceInvariants = []invariant{
 	},
 	{
 		name:  "earmarked_is_open_redemptions",
-		holds: "the hours earmarked of each pledge are those of its open redemptions, and those delivered are those of its issued ones",
+		holds: "the hours earmarked of each pledge are those of its open redemptions, and those delivered are what was issued, less what was corrected",
 		sql: `SELECT format('%s of pledge %s has taken %s and given %s, its redemptions say otherwise', a.kind, a.pledge_id, a.credits, a.debits)
 		      FROM accounts a
 		      LEFT JOIN (SELECT l.pledge_id, sum(l.hours) AS requested,
-		                        COALESCE(sum(l.hours) FILTER (WHERE r.settled_by IS NOT NULL), 0) AS settled,
-		                        COALESCE(sum(l.hours) FILTER (WHERE r.provider_grant_id IS NOT NULL), 0) AS issued
+		                        COALESCE(sum(l.hours) FILTER (WHERE r.settled_by IS NOT NULL), 0) AS settled
 		                 FROM redemption_lines l JOIN redemptions r ON r.id = l.redemption_id GROUP BY l.pledge_id) AS s USING (pledge_id)
+		      LEFT JOIN (SELECT pledge_id, sum(hours) AS hours FROM delivered_lines GROUP BY 1) AS d USING (pledge_id)
+		      LEFT JOIN (SELECT pledge_id, sum(hours) AS hours FROM corrected_lines GROUP BY 1) AS c USING (pledge_id)
 		      WHERE a.kind = 'pledge_earmarked' AND (a.credits <> COALESCE(s.requested, 0) OR a.debits <> COALESCE(s.settled, 0))
-		         OR a.kind = 'pledge_delivered' AND (a.credits <> COALESCE(s.issued, 0) OR a.debits <> 0) LIMIT 1`,
+		         OR a.kind = 'pledge_delivered' AND (a.credits <> COALESCE(d.hours, 0) OR a.debits <> COALESCE(c.hours, 0)) LIMIT 1`,
+	},
+	{
+		name:  "corrections_are_of_what_was_delivered",
+		holds: "no more of a redemption's line was delivered than it had, and no more corrected than was delivered, by two people",
+		sql: `SELECT format('redemption %s, pledge %s', l.redemption_id, l.pledge_id) FROM redemption_lines l
+		      LEFT JOIN delivered_lines d USING (redemption_id, pledge_id)
+		      LEFT JOIN (SELECT redemption_id, pledge_id, sum(hours) AS hours FROM corrected_lines GROUP BY 1, 2) AS c USING (redemption_id, pledge_id)
+		      WHERE d.hours > l.hours OR COALESCE(c.hours, 0) > COALESCE(d.hours, 0)
+		      UNION ALL
+		      SELECT format('correction %s of redemption %s', n, redemption_id) FROM redemption_corrections c
+		      WHERE c.approved_by = c.proposed_by OR c.transaction_id IS NOT NULL
+		        AND c.hours <> (SELECT sum(l.hours) FROM corrected_lines l WHERE l.redemption_id = c.redemption_id AND l.n = c.n) LIMIT 1`,
 	},
 	{
 		name:  "redemption_lines_are_their_hours",
@@ -57,17 +70,26 @@ var journalInvariants = []invariant{
 	},
 	{
 		name:  "redemptions_end_once",
-		holds: "every redemption has one transaction that requested it and, once settled, one that burned its amount or returned it",
+		holds: "every redemption has one transaction that requested it and, once settled, one that burned what was delivered and returned the rest",
 		sql: `SELECT format('redemption %s', COALESCE(r.id, t.subject_id)) FROM redemptions r
 		      FULL JOIN (
 		        SELECT t.subject_id, sum(p.amount) FILTER (WHERE t.kind = 'redemption_request') AS requested,
-		               sum(p.amount) FILTER (WHERE t.kind = 'redemption_issue') AS burned,
-		               sum(p.amount) FILTER (WHERE t.kind = 'redemption_refund') AS refunded, count(*) AS transactions
-		        FROM transactions t JOIN postings p ON p.seq = t.seq AND p.asset = 'SCH'
-		        WHERE t.kind IN ('redemption_request', 'redemption_issue', 'redemption_refund') GROUP BY t.subject_id) AS t ON t.subject_id = r.id
+		               COALESCE(sum(p.amount) FILTER (WHERE t.kind = 'redemption_issue' AND a.kind = 'issuance'), 0) AS burned,
+		               COALESCE(sum(p.amount) FILTER (WHERE t.kind IN ('redemption_issue', 'redemption_refund') AND a.kind <> 'issuance'), 0) AS refunded,
+		               COALESCE(sum(p.amount) FILTER (WHERE t.kind = 'redemption_correction'), 0) AS corrected,
+		               count(DISTINCT t.seq) FILTER (WHERE t.kind <> 'redemption_correction') AS transactions,
+		               count(DISTINCT t.seq) FILTER (WHERE t.kind = 'redemption_correction') AS corrections
+		        FROM transactions t JOIN postings p ON p.seq = t.seq AND p.asset = 'SCH' JOIN accounts a ON a.id = p.to_account
+		        WHERE t.kind IN ('redemption_request', 'redemption_issue', 'redemption_refund', 'redemption_correction')
+		        GROUP BY t.subject_id) AS t ON t.subject_id = r.id
+		      LEFT JOIN (SELECT redemption_id, sum(amount) AS amount, count(*) AS approved FROM redemption_corrections
+		                 WHERE transaction_id IS NOT NULL GROUP BY 1) AS c ON c.redemption_id = r.id
 		      WHERE r.id IS NULL OR t.requested IS DISTINCT FROM r.amount
-		         OR t.burned IS DISTINCT FROM CASE WHEN r.provider_grant_id IS NOT NULL THEN r.amount END
-		         OR t.refunded IS DISTINCT FROM CASE WHEN r.status = 'refunded' THEN r.amount END
+		         OR t.burned <> COALESCE(r.burned_amount, 0)
+		         OR t.refunded <> CASE WHEN r.settled_by IS NULL THEN 0 ELSE r.amount - r.burned_amount END
+		         OR (COALESCE(r.burned_amount, 0) > 0) <> (r.provider_grant_id IS NOT NULL)
+		         OR (r.settled_by IS NOT NULL) <> (r.status IN ('issued', 'acknowledged', 'refunded'))
+		         OR t.corrected <> COALESCE(c.amount, 0) OR t.corrected > t.burned OR t.corrections <> COALESCE(c.approved, 0)
 		         OR t.transactions <> CASE WHEN r.settled_by IS NULL THEN 1 ELSE 2 END LIMIT 1`,
 	},
 }

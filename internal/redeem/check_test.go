@@ -22,7 +22,12 @@ func TestChecksSeeWhatGuardsPrevent(t *testing.T) {
 		`ALTER TABLE redemptions DISABLE TRIGGER ALL`, `ALTER TABLE redemption_lines DISABLE TRIGGER ALL`,
 		`ALTER TABLE redemption_events DISABLE TRIGGER ALL`,
 		`ALTER TABLE redemptions DROP CONSTRAINT redemptions_hours_are_what_the_amount_is_worth,
-			DROP CONSTRAINT redemptions_settled_at_their_end, DROP CONSTRAINT redemptions_issued_name_their_grant`,
+			DROP CONSTRAINT redemptions_settled_at_their_end, DROP CONSTRAINT redemptions_issued_name_their_grant,
+			DROP CONSTRAINT redemptions_deliver_at_their_end, DROP CONSTRAINT redemptions_burn_what_is_delivered,
+			DROP CONSTRAINT redemptions_name_the_grant_of_what_is_delivered`,
+		`ALTER TABLE delivered_lines DISABLE TRIGGER ALL`, `ALTER TABLE corrected_lines DISABLE TRIGGER ALL`,
+		`ALTER TABLE redemption_corrections DISABLE TRIGGER ALL`,
+		`ALTER TABLE redemption_corrections DROP CONSTRAINT redemption_corrections_four_eyes, DROP CONSTRAINT redemption_corrections_approved_when`,
 	} {
 		s.exec(t, sql)
 	}
@@ -31,7 +36,12 @@ func TestChecksSeeWhatGuardsPrevent(t *testing.T) {
 		{"escrow_is_open_redemptions", `UPDATE redemptions SET settled_by = requested_by WHERE id = $1`},
 		{"escrow_is_open_redemptions", `UPDATE redemptions SET escrow_account = account_id WHERE id = $1`},
 		{"earmarked_is_open_redemptions", `UPDATE redemption_lines SET hours = hours + 1 WHERE redemption_id = $1`},
-		{"earmarked_is_open_redemptions", `UPDATE redemptions SET provider_grant_id = 'h' WHERE id = $1`},
+		{"earmarked_is_open_redemptions", `INSERT INTO delivered_lines SELECT redemption_id, pledge_id, hours FROM redemption_lines WHERE redemption_id = $1`},
+		{"earmarked_is_open_redemptions", `INSERT INTO corrected_lines SELECT redemption_id, 1, pledge_id, 1 FROM redemption_lines WHERE redemption_id = $1`},
+		{"corrections_are_of_what_was_delivered", `INSERT INTO delivered_lines SELECT redemption_id, pledge_id, hours + 1 FROM redemption_lines WHERE redemption_id = $1`},
+		{"corrections_are_of_what_was_delivered", `INSERT INTO corrected_lines SELECT redemption_id, 1, pledge_id, 1 FROM redemption_lines WHERE redemption_id = $1`},
+		{"corrections_are_of_what_was_delivered", `INSERT INTO redemption_corrections (redemption_id, n, hours, amount, reason, proposed_by, approved_by, approved_at, transaction_id)
+			SELECT id, 1, 1, 1, 'r', id, id, now(), requested_by FROM redemptions WHERE id = $1`},
 		{"redemption_lines_are_their_hours", `DELETE FROM redemption_lines WHERE redemption_id = $1`},
 		{"redemption_lines_are_their_hours", `UPDATE redemptions SET k = k * 2 WHERE id = $1`},
 		{"redemptions_follow_the_rules", `DELETE FROM redemption_events WHERE redemption_id = $1`},
@@ -44,6 +54,9 @@ func TestChecksSeeWhatGuardsPrevent(t *testing.T) {
 		{"redemptions_end_once", `DELETE FROM redemptions WHERE id = $1`},
 		{"redemptions_end_once", `UPDATE redemptions SET status = 'refunded' WHERE id = $1`},
 		{"redemptions_end_once", `UPDATE redemptions SET provider_grant_id = 'h' WHERE id = $1`},
+		{"redemptions_end_once", `UPDATE redemptions SET burned_amount = 1 WHERE id = $1`},
+		{"redemptions_end_once", `INSERT INTO redemption_corrections (redemption_id, n, hours, amount, reason, proposed_by, transaction_id)
+			SELECT id, 1, 1, 1, 'r', id, requested_by FROM redemptions WHERE id = $1`},
 		{"redemptions_end_once", `UPDATE redemptions SET amount = amount + 1 WHERE id = $1`},
 	} {
 		tx, err := s.db.Pool.Begin(t.Context())

@@ -33,7 +33,7 @@ func TestGuardsAgainstStatements(t *testing.T) {
 		{"redemptions_is_append_only", `TRUNCATE redemptions CASCADE`, nil},
 		{"redemption_lines_is_append_only", `UPDATE redemption_lines SET hours = 1`, nil},
 		{"redemption_lines_is_append_only", `DELETE FROM redemption_lines`, nil},
-		{"redemption_lines_is_append_only", `TRUNCATE redemption_lines`, nil},
+		{"redemption_lines_is_append_only", `TRUNCATE redemption_lines CASCADE`, nil},
 		{"redemption_events_is_append_only", `UPDATE redemption_events SET detail = 'x'`, nil},
 		{"redemption_events_is_append_only", `DELETE FROM redemption_events`, nil},
 		{"redemption_events_is_append_only", `TRUNCATE redemption_events`, nil},
@@ -80,25 +80,25 @@ func TestGuardsAgainstStatements(t *testing.T) {
 		{
 			"redemptions_issued_name_their_grant",
 			`WITH e AS (INSERT INTO redemption_events SELECT $1, 4, 'issued', now(), $1)
-			 UPDATE redemptions SET status = 'issued', settled_by = $2 WHERE id = $1`,
+			 UPDATE redemptions SET status = 'issued', settled_by = $2, delivered_hours = hours, burned_amount = amount WHERE id = $1`,
 			[]any{open.ID, open.RequestedBy},
 		},
 		{
 			"redemptions_settled_by_key",
 			`WITH e AS (INSERT INTO redemption_events SELECT $1, 4, 'issued', now(), $1)
-			 UPDATE redemptions SET status = 'issued', settled_by = $2, provider_grant_id = 'h' WHERE id = $1`,
+			 UPDATE redemptions SET status = 'issued', settled_by = $2, delivered_hours = hours, burned_amount = amount, provider_grant_id = 'h' WHERE id = $1`,
 			[]any{open.ID, issued.SettledBy},
 		},
 		{
 			"redemptions_grant_key",
 			`WITH e AS (INSERT INTO redemption_events SELECT $1, 4, 'issued', now(), $1)
-			 UPDATE redemptions SET status = 'issued', settled_by = $2, provider_grant_id = 'g' WHERE id = $1`,
+			 UPDATE redemptions SET status = 'issued', settled_by = $2, delivered_hours = hours, burned_amount = amount, provider_grant_id = 'g' WHERE id = $1`,
 			[]any{open.ID, open.RequestedBy},
 		},
 		{
 			"redemptions_settle_in_the_journal",
 			`WITH e AS (INSERT INTO redemption_events SELECT $1, 4, 'issued', now(), $1)
-			 UPDATE redemptions SET status = 'issued', settled_by = $2, provider_grant_id = 'h' WHERE id = $1`,
+			 UPDATE redemptions SET status = 'issued', settled_by = $2, delivered_hours = hours, burned_amount = amount, provider_grant_id = 'h' WHERE id = $1`,
 			[]any{open.ID, open.RequestedBy},
 		},
 	} {
@@ -255,9 +255,10 @@ func TestGuardsAgainstSettlementsThatTheJournalDoesNotExplain(t *testing.T) {
 		d.Moves[1].Amount = money.Micros(1)
 		return d
 	}
+	noPledges, noHours := []uuid.UUID{}, []int64{}
 	refund := func(c *ledger.Command, s *settleStep) {
 		c.Kind, s.kind = ledger.KindRedemptionRefund, ledger.KindRedemptionRefund
-		s.steps, s.grant = []Event{{Status: Cancelled}, {Status: Refunded}}, ""
+		s.steps, s.grant, s.delivered = []Event{{Status: Cancelled}, {Status: Refunded}}, "", 0
 	}
 	for name, tt := range map[string]struct {
 		constraint string
@@ -267,9 +268,9 @@ func TestGuardsAgainstSettlementsThatTheJournalDoesNotExplain(t *testing.T) {
 	}{
 		"as it should be":            {"", nil, nil, nil},
 		"another status":             {"redemption_events_tell_the_status", []argument{{9, []string{"issued", "acknowledged"}}, {10, []string{"", ""}}}, nil, nil},
-		"issued, but not called so":  {"redemptions_settle_in_the_journal", []argument{{2, "refunded"}, {3, nil}, {9, []string{"cancelled", "refunded"}}, {10, []string{"", ""}}}, nil, nil},
+		"issued, but not called so":  {"redemptions_settle_in_the_journal", []argument{{2, "refunded"}, {3, nil}, {11, 0}, {12, 0}, {13, noPledges}, {14, noHours}, {9, []string{"cancelled", "refunded"}}, {10, []string{"", ""}}}, nil, nil},
 		"without a grant":            {"redemptions_issued_name_their_grant", []argument{{3, nil}}, nil, nil},
-		"without a transaction":      {"redemptions_settled_at_their_end", []argument{{5, nil}}, nil, nil},
+		"without a transaction":      {"redemptions_settled_at_their_end", []argument{{5, nil}, {11, nil}, {12, nil}, {13, noPledges}, {14, noHours}}, nil, nil},
 		"another's transaction":      {"redemptions_settle_in_the_journal", []argument{{5, earlier.RequestedBy}}, nil, nil},
 		"a step that is there":       {"redemption_events_pkey", []argument{{6, 2}}, nil, nil},
 		"a gap":                      {"redemption_events_follow_the_rules", []argument{{6, 4}}, nil, nil},
@@ -287,7 +288,7 @@ func TestGuardsAgainstSettlementsThatTheJournalDoesNotExplain(t *testing.T) {
 		}},
 	} {
 		r := s.request(t, 2*hour)
-		step := &settleStep{kind: ledger.KindRedemptionIssue, steps: []Event{{Status: Issued}}, grant: name, redemption: r}
+		step := &settleStep{kind: ledger.KindRedemptionIssue, steps: []Event{{Status: Issued}}, grant: name, delivered: r.Hours, redemption: r}
 		c := &ledger.Command{
 			Kind: step.kind, Call: call(s.provider), Subject: r.ID, Settles: true,
 			Step: &tampered{Step: &extra{settleStep: step, accounts: []uuid.UUID{theirs}}, decide: tt.decide, write: func(b *ledger.Writes, at *ledger.Transaction) {
@@ -300,6 +301,7 @@ func TestGuardsAgainstSettlementsThatTheJournalDoesNotExplain(t *testing.T) {
 		if err := s.route(t.Context(), step); err != nil {
 			t.Fatal(err)
 		}
+		step.share()
 		v := s.books.Submit(t.Context(), c)[0]
 		if got := pg.ConstraintName(v.Err); got != tt.constraint || (tt.constraint == "") != (v.Err == nil) {
 			t.Errorf("%s: %v", name, v.Err)

@@ -2,8 +2,8 @@
 //
 // A redemption puts an amount into escrow and earmarks the hours behind it. It then waits until the provider says that it
 // has given credits, which burns the tokens and counts the hours as delivered, or until it fails, which puts both back.
-// Every step is one transaction of the books, and the provider is never called from within one. So far there is one way
-// to reach a provider: it polls ([TransportPull]).
+// Every step is one database transaction, and the provider is never called from within one. What the provider may have heard of is
+// dispatched before it hears of it; what it may have done is unknown until it says so. ADR 0020 has the states.
 package redeem
 
 import (
@@ -19,12 +19,18 @@ var (
 	// ErrNotFound means that there is no such redemption, or none that the caller may see.
 	ErrNotFound = errors.New("no such redemption")
 	// ErrNoCapacity means that the provider has too few hours of the class that back tokens, that there is no such provider
-	// or class, or that the hours are strewn over more than 200 pledges.
+	// or class, that nothing is delivered by it at the moment, or that the hours are strewn over more than 200 pledges.
 	ErrNoCapacity = errors.New("provider has too few hours of the class that back tokens")
 	// ErrConflict means that the redemption is in a state, most often at its end, in which this cannot be done.
 	ErrConflict = errors.New("redemption is in a state in which this cannot be done")
 	// ErrGrantUsed means that the provider named a grant of credits that another of its redemptions was issued with.
 	ErrGrantUsed = errors.New("grant belongs to another redemption")
+	// ErrLeased means that another lease of the redemption came after the one that was named.
+	ErrLeased = errors.New("redemption is leased otherwise")
+	// ErrSamePerson means that who proposed something would approve it.
+	ErrSamePerson = errors.New("who proposed it may not approve it")
+	// ErrOvercorrected means that corrections would take back more hours than were delivered.
+	ErrOvercorrected = errors.New("corrections would exceed what was delivered")
 )
 
 // InvalidError is a request that could never be accepted, whatever the books hold.

@@ -36,7 +36,7 @@ func TestRedemptionIsIssued(t *testing.T) {
 		Status: Dispatched, Metadata: []byte(`{"project": "folding"}`), RequestedBy: r.RequestedBy, CreatedAt: at,
 		Timeline: []Event{
 			{Status: Requested, At: at, Actor: s.holder},
-			{Status: Reserved, At: at, Actor: s.holder},
+			{Status: Reserved, At: at, Actor: s.holder, Detail: "The hours are earmarked."},
 			{Status: Dispatched, At: at, Actor: s.holder, Detail: "The provider polls for it."},
 		},
 	}
@@ -54,7 +54,10 @@ func TestRedemptionIsIssued(t *testing.T) {
 	}
 	s.expect(t, 70, 0, 70, 70, 0, 30)
 	want.Status, want.ProviderGrantID, want.SettledBy = Issued, "grant-1", issued.SettledBy
-	want.Timeline = append(want.Timeline, Event{Status: Issued, At: issued.Timeline[3].At, Actor: s.provider})
+	want.DeliveredHours, want.BurnedAmount = 30*hour, 30*hour
+	want.Timeline = append(want.Timeline, Event{
+		Status: Issued, At: issued.Timeline[3].At, Actor: s.provider, Detail: "The provider has given the credits.",
+	})
 	if diff := cmp.Diff(want, issued); diff != "" {
 		t.Error(diff)
 	}

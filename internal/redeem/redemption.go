@@ -27,8 +27,14 @@ type Redemption struct {
 	Status           Status
 	// ProviderGrantID is the provider's id of the credits, once it is issued.
 	ProviderGrantID string
-	// Reason is why the provider rejected it, if it did.
+	// Reason is why the provider rejected it, or gave less, if it said so.
 	Reason string
+	// DeliveredHours and BurnedAmount are what was given and what was taken for it, once it is settled: nothing, all, or a part.
+	DeliveredHours, BurnedAmount int64
+	// LeasedUntil is until when one of its provider's pollers has it to itself; zero while none has.
+	LeasedUntil time.Time
+	// Corrections are those that were approved, oldest first.
+	Corrections []Correction
 	// Metadata is a JSON object, or nil.
 	Metadata []byte
 	// Timeline has every step, oldest first.
@@ -42,9 +48,9 @@ type Redemption struct {
 type Event struct {
 	Status Status
 	At     time.Time
-	// Actor is the principal who asked for it.
+	// Actor is the principal who asked for it, or the nil UUID where nobody did.
 	Actor uuid.UUID
-	// Detail says more, for people; or it is empty.
+	// Detail is its cause, for people. It is empty only for what the holder or an operator asked for.
 	Detail string
 }
 
@@ -55,21 +61,33 @@ func (r *Redemption) asOf(steps int) {
 	}
 	r.Timeline = slices.Clip(r.Timeline[:steps])
 	r.Status = r.Timeline[steps-1].Status
-	if r.Status != Issued && r.Status != Acknowledged {
-		r.ProviderGrantID = ""
-		if r.Status != Refunded {
-			r.SettledBy = uuid.Nil
-		}
+	r.LeasedUntil = time.Time{}
+	if !r.Settled() {
+		r.ProviderGrantID, r.SettledBy, r.DeliveredHours, r.BurnedAmount = "", uuid.Nil, 0, 0
 	}
-	if !slices.ContainsFunc(r.Timeline, func(e Event) bool { return e.Status == Rejected }) {
+	if !slices.ContainsFunc(r.Timeline, func(e Event) bool { return e.Status == Rejected || e.Status == Issued }) {
 		r.Reason = ""
 	}
+}
+
+// Settled tells whether the tokens have left escrow.
+func (r *Redemption) Settled() bool {
+	return r.Status == Issued || r.Status == Acknowledged || r.Status == Refunded
+}
+
+// RefundedAmount is what went back to the account once it was settled, in millionths of SCH.
+func (r *Redemption) RefundedAmount() int64 {
+	if !r.Settled() {
+		return 0
+	}
+	return r.Amount - r.BurnedAmount
 }
 
 // The longest texts that are kept, in characters.
 const (
 	maxExternalID = 200
 	maxReason     = 500
+	maxDetail     = 1000
 )
 
 // checkText refuses what could not be kept as it is: too much, control characters, or what is not UTF-8.

@@ -18,6 +18,11 @@ import (
 const selectRedemptionsSQL = `
 SELECT r.id, r.account_id, r.holder_id, r.escrow_account, r.provider_id, r.gpu_class, r.amount, r.hours, r.k, r.epoch_id, r.transport,
        r.recipient_account, r.status, r.provider_grant_id, r.reason, r.metadata, r.requested_by, r.settled_by, r.created_at,
+       r.delivered_hours, r.burned_amount,
+       CASE WHEN r.transport = 'pull' AND r.status = 'dispatched'
+            THEN (SELECT max(l.expires_at) FROM redemption_leases l WHERE l.redemption_id = r.id AND l.expires_at > ballast_now()) END,
+       CASE WHEN r.delivered_hours > 0 THEN (
+            SELECT jsonb_agg(to_jsonb(c) ORDER BY c.n) FROM redemption_corrections c WHERE c.redemption_id = r.id AND c.transaction_id IS NOT NULL) END,
        e.statuses, e.times, e.actors, e.details
 FROM redemptions r
 CROSS JOIN LATERAL (
@@ -98,13 +103,18 @@ func scanRedemption(row pgx.CollectableRow) (*Redemption, error) {
 	var statuses, details []string
 	var times []time.Time
 	var actors []uuid.UUID
+	var delivered, burned *int64
+	var leasedUntil *time.Time
+	var corrections []correctionRow
 	if err := row.Scan(&r.ID, &r.AccountID, &r.HolderID, &r.EscrowAccount, &r.ProviderID, &r.GPUClass, &r.Amount, &r.Hours, &r.K, &r.EpochID,
 		&r.Transport, &recipient, &r.Status, &grant, &reason, &r.Metadata, &r.RequestedBy, &settled, &r.CreatedAt,
-		&statuses, &times, &actors, &details); err != nil {
+		&delivered, &burned, &leasedUntil, &corrections, &statuses, &times, &actors, &details); err != nil {
 		return nil, err
 	}
 	r.RecipientAccount, r.ProviderGrantID, r.Reason = orZero(recipient), orZero(grant), orZero(reason)
 	r.SettledBy, r.CreatedAt = orZero(settled), r.CreatedAt.UTC()
+	r.Corrections = ofRows(corrections)
+	r.DeliveredHours, r.BurnedAmount, r.LeasedUntil = orZero(delivered), orZero(burned), orZero(leasedUntil).UTC()
 	r.Timeline = make([]Event, len(statuses))
 	for i := range r.Timeline {
 		r.Timeline[i] = Event{Status: Status(statuses[i]), At: times[i].UTC(), Actor: actors[i], Detail: details[i]}

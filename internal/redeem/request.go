@@ -31,7 +31,8 @@ type NewRedemption struct {
 }
 
 // Request puts an amount into escrow and earmarks the hours that it is worth, of the provider's pledges that lapse first. It
-// returns the redemption as the request left it, which is dispatched, and whether this repeats the answer to an earlier call.
+// returns the redemption as the request left it, which is dispatched, or reserved where it is pushed, and whether this repeats the answer
+// to an earlier call.
 //
 // Its errors are ErrNoCapacity, *[InvalidError], anchor.ErrNoEpoch, and of the ledger: ErrAccountNotFound (also for another's account),
 // ErrAccountKind, ErrAssetMismatch, ErrAccountFrozen, ErrAccountClosed, ErrInsufficientFunds, ErrAmountOutOfRange (also for
@@ -120,10 +121,11 @@ type requestStep struct {
 	issuance   uuid.UUID
 	candidates []candidate
 
-	rates *anchor.Rates
-	rate  anchor.Rate
-	hours int64
-	lines []line
+	rates    *anchor.Rates
+	rate     anchor.Rate
+	delivery *Delivery
+	hours    int64
+	lines    []line
 }
 
 // claims has the provider, whose coverage this changes, and each pledge that gives only so many hours in a day: what others took of
@@ -150,7 +152,7 @@ func (s *requestStep) Lock() []uuid.UUID {
 }
 
 func (s *requestStep) Read(r *ledger.Reads) {
-	s.rates = anchor.ReadRates(r)
+	s.rates, s.delivery = anchor.ReadRates(r), readDelivery(r, s.ask.ProviderID)
 	for i := range s.candidates {
 		s.candidates[i].queue(r)
 	}
@@ -160,6 +162,9 @@ func (s *requestStep) Decide(b *ledger.Book) (d ledger.Decision, err error) {
 	amount, err := s.ask.Amount.Minor(money.Scale(money.SCH))
 	if err != nil {
 		return d, err
+	}
+	if s.delivery.Status != DeliveryActive {
+		return d, ErrNoCapacity
 	}
 	if s.rate, err = s.rates.At(s.ask.GPUClass, b.At()); errors.Is(err, anchor.ErrNoFactor) {
 		return d, ErrNoCapacity
@@ -177,16 +182,9 @@ func (s *requestStep) Decide(b *ledger.Book) (d ledger.Decision, err error) {
 	}
 	d.Epoch = s.rate.Epoch
 	d.Details, err = json.Marshal(details{
-		Steps: len(requestSteps), GPUClass: s.ask.GPUClass, Hours: money.Format(s.hours, money.MaxScale), K: s.rate.K.String(),
+		Steps: len(s.delivery.Transport.firstSteps()), GPUClass: s.ask.GPUClass, Hours: money.Format(s.hours, money.MaxScale), K: s.rate.K.String(),
 	})
 	return d, err
-}
-
-// requestSteps is what a redemption goes through at once when the provider polls.
-var requestSteps = []Event{
-	{Status: Requested},
-	{Status: Reserved},
-	{Status: Dispatched, Detail: "The provider polls for it."},
 }
 
 func (s *requestStep) Write(b *ledger.Writes, t *ledger.Transaction) { queueInsert(b, s, t) }

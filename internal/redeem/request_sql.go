@@ -29,11 +29,11 @@ func insertArgs(s *requestStep, t *ledger.Transaction) []any {
 	for i, l := range s.lines {
 		pledges[i], hours[i] = l.pledge, l.hours
 	}
-	statuses, details := columns(requestSteps)
+	statuses, details := columns(s.delivery.Transport.firstSteps())
 	n := s.ask
 	return []any{
 		s.id, n.AccountID, n.Owner, s.escrow, n.ProviderID, n.GPUClass, t.Postings[0].Amount, s.hours, s.rate.K, s.rate.Epoch,
-		string(TransportPull), orNull(n.RecipientAccount), statuses[len(statuses)-1], n.Metadata, t.ID, t.CreatedAt,
+		string(s.delivery.Transport), orNull(n.RecipientAccount), statuses[len(statuses)-1], n.Metadata, t.ID, t.CreatedAt,
 		pledges, hours, t.Caller, statuses, details,
 	}
 }

@@ -6,106 +6,30 @@ import (
 	"errors"
 
 	"github.com/google/uuid"
+	"github.com/shopspring/decimal"
 
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
 	"github.com/ballast-compute/ballast/internal/providers"
 )
 
-// Issuance is a provider's word that it has given the credits.
-type Issuance struct {
-	ledger.Call
-	ProviderID   uuid.UUID
-	RedemptionID uuid.UUID
-	// GrantID is the provider's id of the credits, 1 to 200 characters. It ends one redemption and no other.
-	GrantID string
+// mine returns a redemption of those that the filter narrows to, which must narrow to what the caller may act on.
+func (r *Redemptions) mine(ctx context.Context, redemption uuid.UUID, narrow Filter) (*Redemption, error) {
+	if narrow == (Filter{}) {
+		return nil, ErrNotFound
+	}
+	return r.Get(ctx, redemption, narrow)
 }
 
-// Issue burns a redemption's tokens and counts its hours as delivered; a pledge that has none left is exhausted. It returns the redemption as it left it, and whether
-// that repeats an earlier answer, be it to the same call or, under another idempotency key, to one with the same grant.
-//
-// It returns ErrNotFound, also for another provider's redemption; ErrConflict where it has another end or another grant;
-// ErrGrantUsed; *[InvalidError]; or an error of the ledger's write path.
-func (r *Redemptions) Issue(ctx context.Context, i Issuance) (*Redemption, bool, error) {
-	if err := checkText("provider_grant_id", i.GrantID, maxExternalID); err != nil {
-		return nil, false, err
-	}
-	mine := Filter{ProviderID: i.ProviderID}
-	v, err := r.settle(ctx, i.RedemptionID, mine, i.Call, &settleStep{
-		kind: ledger.KindRedemptionIssue, steps: []Event{{Status: Issued}}, grant: i.GrantID,
-	})
-	if err != nil {
-		return nil, false, err
-	}
-	if errors.Is(v.Err, errSameGrant) {
-		now, err := r.Get(ctx, i.RedemptionID, mine)
-		return now, true, err
-	}
-	return r.answer(ctx, v)
-}
-
-// Rejection is a provider's word that it gives nothing.
-type Rejection struct {
-	ledger.Call
-	ProviderID   uuid.UUID
-	RedemptionID uuid.UUID
-	// Reason is for the holder to read, 1 to 500 characters.
-	Reason string
-}
-
-// Reject returns a redemption's tokens to their account, frozen or not, and lets its hours back tokens again. It returns the
-// redemption as it left it, and whether that repeats an earlier answer.
-//
-// It returns ErrNotFound, also for another provider's redemption; ErrConflict unless it is dispatched; *[InvalidError]; or an
-// error of the ledger's write path.
-func (r *Redemptions) Reject(ctx context.Context, j Rejection) (*Redemption, bool, error) {
-	if err := checkText("reason", j.Reason, maxReason); err != nil {
-		return nil, false, err
-	}
-	v, err := r.settle(ctx, j.RedemptionID, Filter{ProviderID: j.ProviderID}, j.Call, &settleStep{
-		kind: ledger.KindRedemptionRefund, steps: []Event{{Status: Rejected, Detail: j.Reason}, {Status: Refunded}}, reason: j.Reason,
-	})
-	if err != nil {
-		return nil, false, err
-	}
-	return r.answer(ctx, v)
-}
-
-// Cancellation is a holder's wish to have the tokens back.
-type Cancellation struct {
-	ledger.Call
-	// Owner is the holder whose redemption it must be.
-	Owner        uuid.UUID
-	RedemptionID uuid.UUID
-}
-
-// Cancel does what Reject does, for the holder. It returns ErrNotFound, also for another's redemption; ErrConflict once it is
-// at an end, or while its outcome is unknown; or an error of the ledger's write path.
-func (r *Redemptions) Cancel(ctx context.Context, c Cancellation) (*Redemption, bool, error) {
-	v, err := r.settle(ctx, c.RedemptionID, Filter{HolderID: c.Owner}, c.Call, &settleStep{
-		kind: ledger.KindRedemptionRefund, steps: []Event{{Status: Cancelled}, {Status: Refunded}},
-	})
-	if err != nil {
-		return nil, false, err
-	}
-	return r.answer(ctx, v)
-}
-
-// settle submits a step that brings a redemption to its end. The filter must narrow to what the caller may do this with.
-func (r *Redemptions) settle(ctx context.Context, redemption uuid.UUID, mine Filter, call ledger.Call, step *settleStep) (ledger.Verdict, error) {
-	if mine == (Filter{}) {
-		return ledger.Verdict{}, ErrNotFound
-	}
-	found, err := r.Get(ctx, redemption, mine)
-	if err != nil {
-		return ledger.Verdict{}, err
-	}
+// settle submits a step that brings a redemption to its end.
+func (r *Redemptions) settle(ctx context.Context, found *Redemption, call ledger.Call, step *settleStep) (ledger.Verdict, error) {
 	step.redemption = found
 	if err := r.route(ctx, step); err != nil {
 		return ledger.Verdict{}, err
 	}
+	step.share()
 	return r.books.Submit(ctx, &ledger.Command{
-		Kind: step.kind, Call: call, Subject: redemption, Settles: true, Claims: []ledger.Claim{providers.ClaimRedemption(found.ProviderID)}, Step: step,
+		Kind: step.kind, Call: call, Subject: found.ID, Settles: true, Claims: []ledger.Claim{providers.ClaimRedemption(found.ProviderID)}, Step: step,
 	})[0], nil
 }
 
@@ -118,53 +42,134 @@ type settleStep struct {
 	steps  []Event
 	grant  string
 	reason string
+	// delivered is the hours for which credits were given, and burned the tokens that go with them.
+	delivered, burned int64
+	// lease is the one under which it is done, or the nil UUID.
+	lease uuid.UUID
+	// untouched says that it is right only while the provider cannot have granted anything.
+	untouched bool
+	// ruling is the operators' that this carries out, or nil.
+	ruling *ruling
 	// redemption is as it was before the locks; of it, only what never changes is used.
 	redemption *Redemption
-	// to is where the amount goes: the provider's issuance account, or back. The first is locked either way, as the provider is claimed.
-	to, issuance uuid.UUID
-	lines        []line
-	// pledges is the available and backing accounts of the lines' pledges: they are locked, though nothing leaves them, since
-	// whether a pledge is exhausted depends on them too.
-	pledges []uuid.UUID
+	// issuance takes what is burned. It is locked in any case, as the provider is claimed.
+	issuance uuid.UUID
+	lines    []settledLine
 
 	now state
+}
+
+// settledLine is what a redemption earmarked of one pledge, and the accounts of that.
+type settledLine struct {
+	pledge                                   uuid.UUID
+	hours                                    int64
+	available, backing, earmarked, delivered uuid.UUID
+	// gives is how many of the hours are delivered.
+	gives int64
 }
 
 // state is what the database says of a redemption once its escrow account is locked.
 type state struct {
 	status Status
+	holder uuid.UUID
 	grant  string
 	steps  int
+	// hours and k are the redemption's, and delivered what was given of it.
+	hours, delivered int64
+	k                decimal.Decimal
+	// lease is the last that there was, or the nil UUID.
+	lease uuid.UUID
 	// grantee is the redemption that has the grant which is to be used, if one has.
 	grantee uuid.UUID
 }
 
+// untouched tells whether the provider cannot have granted anything: it has not heard of the redemption, or has it in its queue and never
+// took it from there.
+func (s *state) untouched(t Transport) bool {
+	return s.status == Requested || s.status == Reserved || s.status == Dispatched && t == TransportPull && s.lease == uuid.Nil
+}
+
+// share says what of each line is delivered: first those hours that lapse first, in whose order the lines are; and what is burned for it.
+func (s *settleStep) share() {
+	rest := s.delivered
+	for i := range s.lines {
+		s.lines[i].gives = min(rest, s.lines[i].hours)
+		rest -= s.lines[i].gives
+	}
+	s.burned = worthOf(s.redemption, s.delivered)
+}
+
+// worthOf returns how many tokens some of a redemption's hours cost: all of them those that were asked for, and else hours · k rounded up,
+// since the provider asks.
+func worthOf(r *Redemption, hours int64) int64 {
+	if hours == r.Hours {
+		return r.Amount
+	}
+	return decimal.NewFromInt(hours).Mul(r.K).Ceil().IntPart()
+}
+
 func (s *settleStep) Lock() []uuid.UUID {
-	accounts := append([]uuid.UUID{s.redemption.EscrowAccount, s.to, s.issuance}, s.pledges...)
+	accounts := []uuid.UUID{s.redemption.EscrowAccount, s.issuance}
+	if s.burned < s.redemption.Amount {
+		accounts = append(accounts, s.redemption.AccountID)
+	}
 	for _, l := range s.lines {
-		accounts = append(accounts, l.from, l.to)
+		// Whether a pledge is exhausted depends on all of them.
+		accounts = append(accounts, l.available, l.backing, l.earmarked)
+		if l.gives > 0 {
+			accounts = append(accounts, l.delivered)
+		}
 	}
 	return accounts
 }
 
-func (s *settleStep) Read(b *ledger.Reads) { queueState(b, s) }
+func (s *settleStep) Read(r *ledger.Reads) {
+	queueState(r, s)
+	s.ruling.queue(r, s.redemption.ID)
+}
 
 func (s *settleStep) Decide(*ledger.Book) (d ledger.Decision, err error) {
-	switch {
-	case s.grant != "" && s.now.grant == s.grant:
-		return d, errSameGrant
-	case !s.now.status.MayBecome(s.steps[0].Status):
-		return d, ErrConflict
-	case s.now.grantee != uuid.Nil:
-		return d, ErrGrantUsed
+	if err := s.allowed(); err != nil {
+		return d, err
 	}
-	d.Moves = append(d.Moves, ledger.Move{From: s.redemption.EscrowAccount, To: s.to, Amount: money.Micros(s.redemption.Amount)})
-	for _, l := range s.lines {
-		d.Moves = append(d.Moves, l.move())
-	}
-	d.Epoch = s.redemption.EpochID
+	d.Moves, d.Epoch = s.moves(), s.redemption.EpochID
 	d.Details, err = json.Marshal(details{Steps: s.now.steps + len(s.steps)})
 	return d, err
 }
 
-func (s *settleStep) Write(b *ledger.Writes, t *ledger.Transaction) { queueSettle(b, s, t) }
+func (s *settleStep) allowed() error {
+	switch {
+	case s.grant != "" && s.now.grant == s.grant && s.now.delivered == s.delivered && s.ruling == nil:
+		return errSameGrant
+	case !s.now.status.MayBecome(s.steps[0].Status):
+		return ErrConflict
+	case s.untouched && !s.now.untouched(s.redemption.Transport):
+		return ErrConflict
+	case s.lease != uuid.Nil && s.lease != s.now.lease:
+		return ErrLeased
+	case s.now.grantee != uuid.Nil:
+		return ErrGrantUsed
+	}
+	return s.ruling.allowed(s.now)
+}
+
+// moves leaves out those of nothing.
+func (s *settleStep) moves() (moves []ledger.Move) {
+	move := func(from, to uuid.UUID, amount int64) {
+		if amount > 0 {
+			moves = append(moves, ledger.Move{From: from, To: to, Amount: money.Micros(amount)})
+		}
+	}
+	move(s.redemption.EscrowAccount, s.issuance, s.burned)
+	move(s.redemption.EscrowAccount, s.redemption.AccountID, s.redemption.Amount-s.burned)
+	for _, l := range s.lines {
+		move(l.earmarked, l.delivered, l.gives)
+		move(l.earmarked, l.backing, l.hours-l.gives)
+	}
+	return moves
+}
+
+func (s *settleStep) Write(w *ledger.Writes, t *ledger.Transaction) {
+	s.ruling.write(w, s.redemption.ID, t)
+	queueSettle(w, s, t)
+}

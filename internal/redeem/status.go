@@ -9,9 +9,9 @@ type Status string
 const (
 	// Requested: the tokens are in escrow.
 	Requested Status = "requested"
-	// Reserved: the hours are earmarked.
+	// Reserved: the hours are earmarked, and nothing has left for the provider.
 	Reserved Status = "reserved"
-	// Dispatched: the provider is asked.
+	// Dispatched: from now on the provider may know of it, and may have granted the credits.
 	Dispatched Status = "dispatched"
 	// Issued: the provider has given credits, and the tokens are burned.
 	Issued Status = "issued"
@@ -23,7 +23,7 @@ const (
 	Expired   Status = "expired"
 	// Refunded: the tokens are back, and the hours back tokens again.
 	Refunded Status = "refunded"
-	// Unknown: the provider was asked and did not answer. Only what it says then ends this.
+	// Unknown: the provider was asked, and it is not clear what it did. Only what it says, or what two operators say, ends this.
 	Unknown Status = "unknown"
 )
 
@@ -32,7 +32,7 @@ var transitions = map[Status][]Status{
 	Requested:  {Reserved, Cancelled, Expired},
 	Reserved:   {Dispatched, Cancelled, Expired},
 	Dispatched: {Issued, Rejected, Cancelled, Expired, Unknown},
-	Unknown:    {Issued, Refunded},
+	Unknown:    {Issued, Rejected, Refunded, Dispatched},
 	Issued:     {Acknowledged},
 	Rejected:   {Refunded},
 	Cancelled:  {Refunded},
@@ -45,5 +45,25 @@ func (s Status) MayBecome(next Status) bool { return slices.Contains(transitions
 // Transport is how a provider gets to know of its redemptions.
 type Transport string
 
-// TransportPull means that the provider polls for them.
-const TransportPull Transport = "pull"
+// The transports.
+const (
+	// TransportPull means that the provider polls for them.
+	TransportPull Transport = "pull"
+	// TransportPush means that its endpoint is called.
+	TransportPush Transport = "push"
+	// TransportVoucher means that it has left codes, one of which is handed out.
+	TransportVoucher Transport = "voucher"
+)
+
+// firstSteps is what a redemption goes through at once. What is pushed waits, reserved, until it is sent.
+func (t Transport) firstSteps() []Event {
+	steps := []Event{{Status: Requested}, {Status: Reserved, Detail: "The hours are earmarked."}}
+	switch t {
+	case TransportPull:
+		return append(steps, Event{Status: Dispatched, Detail: "The provider polls for it."})
+	case TransportVoucher:
+		return append(steps, Event{Status: Dispatched, Detail: "A voucher is set aside for it."})
+	case TransportPush:
+	}
+	return steps
+}

@@ -38,20 +38,23 @@ func TestTransitionsAreThoseOfTheDatabase(t *testing.T) {
 
 func TestEveryWayEnds(t *testing.T) {
 	t.Parallel()
-	var walk func(s Status, steps int)
-	walk = func(s Status, steps int) {
-		if steps > len(transitions)+2 {
+	// The one circle is of a redemption that is sent again, as often as the provider does not know it.
+	var walk func(s Status, unsent bool, steps int)
+	walk = func(s Status, unsent bool, steps int) {
+		if steps > len(transitions)+4 {
 			t.Fatalf("there is a circle through %s", s)
 		}
 		if len(transitions[s]) == 0 && s != Acknowledged && s != Refunded {
 			t.Errorf("nothing follows on %s", s)
 		}
 		for _, next := range transitions[s] {
-			walk(next, steps+1)
+			if again := s == Unknown && next == Dispatched; !again || !unsent {
+				walk(next, unsent || again, steps+1)
+			}
 		}
 	}
-	walk(Requested, 1)
-	if Issued.MayBecome(Refunded) || Unknown.MayBecome(Cancelled) || !Dispatched.MayBecome(Issued) {
+	walk(Requested, false, 1)
+	if Issued.MayBecome(Refunded) || Unknown.MayBecome(Cancelled) || Unknown.MayBecome(Expired) || !Dispatched.MayBecome(Issued) {
 		t.Error("the table is wrong")
 	}
 }

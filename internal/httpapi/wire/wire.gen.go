@@ -699,19 +699,20 @@ func (e Tier) Valid() bool {
 
 // Defines values for TransactionKind.
 const (
-	TransactionKindHold               TransactionKind = "hold"
-	TransactionKindHoldCapture        TransactionKind = "hold_capture"
-	TransactionKindHoldVoid           TransactionKind = "hold_void"
-	TransactionKindMint               TransactionKind = "mint"
-	TransactionKindPledgeActivation   TransactionKind = "pledge_activation"
-	TransactionKindPledgeLapse        TransactionKind = "pledge_lapse"
-	TransactionKindPledgeRelease      TransactionKind = "pledge_release"
-	TransactionKindPledgeSubstitution TransactionKind = "pledge_substitution"
-	TransactionKindRedemptionIssue    TransactionKind = "redemption_issue"
-	TransactionKindRedemptionRefund   TransactionKind = "redemption_refund"
-	TransactionKindRedemptionRequest  TransactionKind = "redemption_request"
-	TransactionKindReversal           TransactionKind = "reversal"
-	TransactionKindTransfer           TransactionKind = "transfer"
+	TransactionKindHold                 TransactionKind = "hold"
+	TransactionKindHoldCapture          TransactionKind = "hold_capture"
+	TransactionKindHoldVoid             TransactionKind = "hold_void"
+	TransactionKindMint                 TransactionKind = "mint"
+	TransactionKindPledgeActivation     TransactionKind = "pledge_activation"
+	TransactionKindPledgeLapse          TransactionKind = "pledge_lapse"
+	TransactionKindPledgeRelease        TransactionKind = "pledge_release"
+	TransactionKindPledgeSubstitution   TransactionKind = "pledge_substitution"
+	TransactionKindRedemptionCorrection TransactionKind = "redemption_correction"
+	TransactionKindRedemptionIssue      TransactionKind = "redemption_issue"
+	TransactionKindRedemptionRefund     TransactionKind = "redemption_refund"
+	TransactionKindRedemptionRequest    TransactionKind = "redemption_request"
+	TransactionKindReversal             TransactionKind = "reversal"
+	TransactionKindTransfer             TransactionKind = "transfer"
 )
 
 // Valid indicates whether the value is a known member of the TransactionKind enum.
@@ -732,6 +733,8 @@ func (e TransactionKind) Valid() bool {
 	case TransactionKindPledgeRelease:
 		return true
 	case TransactionKindPledgeSubstitution:
+		return true
+	case TransactionKindRedemptionCorrection:
 		return true
 	case TransactionKindRedemptionIssue:
 		return true

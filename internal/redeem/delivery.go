@@ -1,0 +1,109 @@
+package redeem
+
+import (
+	"context"
+	"net/url"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// DeliveryStatus says whether redemptions are brought to a provider.
+type DeliveryStatus string
+
+// The statuses of a delivery. A disabled one takes no new redemptions, and those under way wait.
+const (
+	DeliveryActive   DeliveryStatus = "active"
+	DeliveryDisabled DeliveryStatus = "disabled"
+)
+
+// DefaultSLA is how long a provider's redemptions may take unless it says otherwise.
+const DefaultSLA = 24 * time.Hour
+
+// Delivery is how a provider gets to know of its redemptions.
+type Delivery struct {
+	ProviderID uuid.UUID
+	Transport  Transport
+	// Endpoint is the URL that is called; empty unless it is pushed.
+	Endpoint string
+	Status   DeliveryStatus
+	// DisabledReason is why it is disabled, or empty.
+	DisabledReason string
+	// SLA is how long a redemption may take, in whole seconds.
+	SLA time.Duration
+	// UpdatedAt is zero for a provider that never said anything.
+	UpdatedAt time.Time
+	UpdatedBy uuid.UUID
+}
+
+// NewDelivery asks for redemptions to be brought to a provider in a certain way from now on.
+type NewDelivery struct {
+	// Caller is the principal who asks.
+	Caller     uuid.UUID
+	ProviderID uuid.UUID
+	Transport  Transport
+	// Endpoint is an absolute URL of up to 2000 characters without user or fragment, for push, and empty for the others. Whether its
+	// address may be called is for who calls it to check.
+	Endpoint string
+	// SLA is from a minute to 30 days, in whole seconds, or zero for DefaultSLA.
+	SLA time.Duration
+}
+
+// Delivery returns how a provider's redemptions are brought to it: by a queue that it polls, unless it said otherwise.
+func (r *Redemptions) Delivery(ctx context.Context, provider uuid.UUID) (*Delivery, error) {
+	return selectDelivery(ctx, r.pool, provider)
+}
+
+// SetDelivery changes how a provider's redemptions are brought to it, and enables them again where they were disabled. What is under way goes
+// on as it began. Its errors are *[InvalidError], ErrNotFound for a provider that there is not, or the database's.
+func (r *Redemptions) SetDelivery(ctx context.Context, n NewDelivery) (*Delivery, error) {
+	if n.SLA == 0 {
+		n.SLA = DefaultSLA
+	}
+	if err := n.check(); err != nil {
+		return nil, err
+	}
+	return upsertDelivery(ctx, r.pool, n)
+}
+
+// DisableDelivery stops redemptions at a provider until it sets its delivery again, for a reason of up to 500 characters. One that is
+// disabled, or that polls, stays as it is.
+func (r *Redemptions) DisableDelivery(ctx context.Context, provider uuid.UUID, reason string) error {
+	if err := checkText("reason", reason, maxReason); err != nil {
+		return err
+	}
+	return disableDelivery(ctx, r.pool, provider, reason)
+}
+
+func (n *NewDelivery) check() error {
+	switch n.Transport {
+	case TransportPush:
+		if err := checkEndpoint(n.Endpoint); err != nil {
+			return err
+		}
+	case TransportPull, TransportVoucher:
+		if n.Endpoint != "" {
+			return &InvalidError{Field: "endpoint", Code: "not_allowed", Detail: "Only what is pushed has an endpoint."}
+		}
+	default:
+		return &InvalidError{Field: "transport", Code: "unknown_value", Detail: "There is no such transport."}
+	}
+	if n.SLA < time.Minute || n.SLA > 30*24*time.Hour || n.SLA%time.Second != 0 {
+		return &InvalidError{Field: "sla_seconds", Code: "out_of_range", Detail: "It is from 60 seconds to 30 days."}
+	}
+	return nil
+}
+
+const maxEndpoint = 2000
+
+// checkEndpoint refuses what cannot be called, or says more than where to call.
+func checkEndpoint(endpoint string) error {
+	if err := checkText("endpoint", endpoint, maxEndpoint); err != nil {
+		return err
+	}
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Host == "" || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.Fragment != "" || u.Opaque != "" {
+		return &InvalidError{Field: "endpoint", Code: "malformed", Detail: "It is no absolute https URL without user and fragment."}
+	}
+	return nil
+}

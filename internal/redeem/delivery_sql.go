@@ -1,0 +1,88 @@
+package redeem
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ballast-compute/ballast/internal/ledger"
+	"github.com/ballast-compute/ballast/internal/pg"
+)
+
+const (
+	deliveryColumns = `transport, COALESCE(endpoint, ''), status, COALESCE(disabled_reason, ''), sla_seconds, updated_at, updated_by`
+
+	selectDeliverySQL = `SELECT ` + deliveryColumns + ` FROM provider_deliveries WHERE provider_id = $1`
+
+	upsertDeliverySQL = `
+INSERT INTO provider_deliveries (provider_id, transport, endpoint, sla_seconds, updated_by) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (provider_id) DO UPDATE
+SET transport = $2, endpoint = $3, sla_seconds = $4, updated_by = $5, updated_at = ballast_now(), status = 'active', disabled_reason = NULL
+RETURNING ` + deliveryColumns
+
+	disableDeliverySQL = `
+UPDATE provider_deliveries SET status = 'disabled', disabled_reason = $2, updated_at = ballast_now(), updated_by = $3
+WHERE provider_id = $1 AND status = 'active' AND transport <> 'pull'`
+)
+
+// polled is the delivery of a provider that never said anything.
+func polled(provider uuid.UUID) *Delivery {
+	return &Delivery{ProviderID: provider, Transport: TransportPull, Status: DeliveryActive, SLA: DefaultSLA}
+}
+
+func (d *Delivery) scan(row pgx.Row) error {
+	var seconds int64
+	if err := row.Scan(&d.Transport, &d.Endpoint, &d.Status, &d.DisabledReason, &seconds, &d.UpdatedAt, &d.UpdatedBy); err != nil {
+		return err
+	}
+	d.SLA, d.UpdatedAt = time.Duration(seconds)*time.Second, d.UpdatedAt.UTC()
+	return nil
+}
+
+func selectDelivery(ctx context.Context, db ledger.Querier, provider uuid.UUID) (*Delivery, error) {
+	d := polled(provider)
+	if err := d.scan(db.QueryRow(ctx, selectDeliverySQL, provider)); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return nil, fmt.Errorf("redeem: delivery: %w", err)
+	}
+	return d, nil
+}
+
+type deliveryKey uuid.UUID
+
+// readDelivery reads a provider's delivery once for all steps of a group.
+func readDelivery(r *ledger.Reads, provider uuid.UUID) *Delivery {
+	return ledger.ReadOnce(r, deliveryKey(provider), func(r *ledger.Reads) *Delivery {
+		d := polled(provider)
+		r.Queue(selectDeliverySQL, provider).QueryRow(func(row pgx.Row) error {
+			if err := d.scan(row); !errors.Is(err, pgx.ErrNoRows) {
+				return err
+			}
+			return nil
+		})
+		return d
+	})
+}
+
+func upsertDelivery(ctx context.Context, pool *pgxpool.Pool, n NewDelivery) (*Delivery, error) {
+	d := &Delivery{ProviderID: n.ProviderID}
+	err := d.scan(pool.QueryRow(ctx, upsertDeliverySQL, n.ProviderID, string(n.Transport), orNull(n.Endpoint), int64(n.SLA/time.Second), n.Caller))
+	if pg.ConstraintName(err) == "provider_deliveries_provider_id_fkey" {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("redeem: set delivery: %w", err)
+	}
+	return d, nil
+}
+
+func disableDelivery(ctx context.Context, pool *pgxpool.Pool, provider uuid.UUID, reason string) error {
+	if _, err := pool.Exec(ctx, disableDeliverySQL, provider, reason, uuid.Nil); err != nil {
+		return fmt.Errorf("redeem: disable delivery: %w", err)
+	}
+	return nil
+}

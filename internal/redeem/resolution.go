@@ -1,0 +1,182 @@
+package redeem
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ballast-compute/ballast/internal/ledger"
+)
+
+// Resolution is what operators say became of an unknown redemption.
+type Resolution struct {
+	RedemptionID uuid.UUID
+	// N counts the proposals of one redemption from 1. Only the last can be approved.
+	N int
+	// Outcome is Issued, Refunded, or Dispatched: the provider does not know it, so that it is sent again.
+	Outcome Status
+	// GrantID and Hours are of what was issued. Hours is in millionths, 0 for all.
+	GrantID string
+	Hours   int64
+	// Evidence is how it is known.
+	Evidence   string
+	ProposedBy uuid.UUID
+	ProposedAt time.Time
+	// ApprovedBy and ApprovedAt are zero until somebody else has agreed.
+	ApprovedBy uuid.UUID
+	ApprovedAt time.Time
+}
+
+// NewResolution proposes how an unknown redemption is resolved.
+type NewResolution struct {
+	By           uuid.UUID
+	RedemptionID uuid.UUID
+	Outcome      Status
+	// GrantID is the provider's id of the credits, where they were issued; else empty.
+	GrantID string
+	// Hours is in millionths, or 0 for all.
+	Hours int64
+	// Evidence is 1 to 500 characters.
+	Evidence string
+}
+
+// ProposeResolutionTx records a proposal, in the place of an earlier one. Its errors are ErrNotFound; ErrConflict unless the redemption is unknown;
+// and *[InvalidError].
+func ProposeResolutionTx(ctx context.Context, tx pgx.Tx, n NewResolution) (Resolution, error) {
+	if err := n.check(); err != nil {
+		return Resolution{}, err
+	}
+	now, err := lockFound(ctx, tx, n.RedemptionID)
+	switch {
+	case err != nil:
+		return Resolution{}, err
+	case now.status != Unknown:
+		return Resolution{}, ErrConflict
+	case n.Hours < 0 || n.Hours > now.hours:
+		return Resolution{}, &InvalidError{Field: "hours", Code: "too_many", Detail: "The redemption has fewer hours."}
+	}
+	return insertResolution(ctx, tx, n)
+}
+
+func (n *NewResolution) check() error {
+	switch n.Outcome {
+	case Issued:
+		if err := checkText("provider_grant_id", n.GrantID, maxExternalID); err != nil {
+			return err
+		}
+	case Refunded, Dispatched:
+		if n.GrantID != "" {
+			return &InvalidError{Field: "provider_grant_id", Code: "not_allowed", Detail: "Only what was issued has a grant."}
+		}
+		if n.Hours != 0 {
+			return &InvalidError{Field: "hours", Code: "not_allowed", Detail: "Only what was issued has hours."}
+		}
+	default:
+		return &InvalidError{Field: "outcome", Code: "unknown_value", Detail: "It is issued, refunded or dispatched."}
+	}
+	return checkText("evidence", n.Evidence, maxReason)
+}
+
+// Approval is a second operator's consent to what is proposed for a redemption.
+type Approval struct {
+	By           uuid.UUID
+	RedemptionID uuid.UUID
+	// N is the number of the proposal that the operator has read.
+	N int
+}
+
+// ApproveResolution does what another operator has proposed, and returns the redemption as it is then. To approve again what one has
+// approved changes nothing.
+//
+// It returns ErrNotFound where there is no such proposal; ErrSamePerson to who made it; ErrConflict where another came after it, another
+// operator has approved it, or the redemption is unknown no more; ErrGrantUsed; or an error of the ledger's write path.
+func (r *Redemptions) ApproveResolution(ctx context.Context, a Approval) (*Redemption, error) {
+	proposed, err := selectResolution(ctx, r.pool, a.RedemptionID, a.N)
+	switch {
+	case err != nil:
+		return nil, err
+	case proposed.ProposedBy == a.By:
+		return nil, ErrSamePerson
+	case proposed.ApprovedBy == a.By:
+		return r.Get(ctx, a.RedemptionID, Filter{})
+	case proposed.ApprovedBy != uuid.Nil:
+		return nil, ErrConflict
+	}
+	if err := r.carryOut(ctx, proposed, a.By); err != nil {
+		return nil, err
+	}
+	return r.Get(ctx, a.RedemptionID, Filter{})
+}
+
+func (r *Redemptions) carryOut(ctx context.Context, p *Resolution, by uuid.UUID) error {
+	found, err := r.Get(ctx, p.RedemptionID, Filter{})
+	if err != nil {
+		return err
+	}
+	rule := &ruling{n: p.N, by: by}
+	call := ledger.SystemCall("approve resolution "+by.String(), p.key())
+	call.Caller = by
+	cause := "Two operators say so: " + p.Evidence
+	switch p.Outcome {
+	case Issued:
+		_, _, err = r.issue(ctx, Issuance{
+			Call: call, ProviderID: found.ProviderID, RedemptionID: p.RedemptionID, GrantID: p.GrantID, Hours: p.Hours, Cause: cause,
+		}, rule)
+	case Refunded:
+		_, _, err = r.refundOf(ctx, found, call, &settleStep{steps: []Event{{Status: Refunded, Detail: cause}}, ruling: rule})
+	default:
+		err = r.inTx(ctx, func(tx pgx.Tx) error { return rule.dispatch(ctx, tx, p.RedemptionID, cause) })
+	}
+	return err
+}
+
+// key names one proposal of one redemption.
+func (p *Resolution) key() uuid.UUID {
+	return uuid.NewSHA1(p.RedemptionID, []byte{byte(p.N >> 8), byte(p.N)})
+}
+
+// ruling is a proposal on the way to be carried out. The nil ruling stands for what is done without one.
+type ruling struct {
+	n  int
+	by uuid.UUID
+
+	// proposed is how it is once the redemption is locked, and last the number of the last proposal.
+	proposed Resolution
+	last     int
+}
+
+// allowed tells whether the proposal still stands.
+func (g *ruling) allowed(now state) error {
+	if g != nil && (now.status != Unknown || g.last != g.n || g.proposed.ApprovedBy != uuid.Nil) {
+		return ErrConflict
+	}
+	return nil
+}
+
+// dispatch approves and makes the step in one transaction.
+func (g *ruling) dispatch(ctx context.Context, tx pgx.Tx, redemption uuid.UUID, cause string) error {
+	now, err := lockFound(ctx, tx, redemption)
+	if err != nil {
+		return err
+	}
+	if err := g.read(ctx, tx, redemption); err != nil {
+		return err
+	}
+	if now.status == Dispatched && g.proposed.ApprovedBy == g.by {
+		return nil // An earlier attempt was committed after all.
+	}
+	if err := g.allowed(now); err != nil {
+		return err
+	}
+	if err := g.approve(ctx, tx, redemption); err != nil {
+		return err
+	}
+	return (&transit{from: Unknown, to: Dispatched, actor: g.by, cause: cause}).write(ctx, tx, redemption, now)
+}
+
+// Resolutions returns all that was proposed for a redemption, oldest first.
+func (r *Redemptions) Resolutions(ctx context.Context, redemption uuid.UUID) ([]Resolution, error) {
+	return selectResolutions(ctx, r.pool, redemption)
+}
