@@ -76,6 +76,7 @@ func (c *devCommand) serve(ctx context.Context, p *program, database *devPostgre
 	if err := p.drawSecretKeys(); err != nil {
 		return err
 	}
+	p.settings.callLoopback = true
 	log := p.settings.logger(p.stderr, "text", slog.LevelWarn)
 	v, err := openService(ctx, p.settings, log, database.api, httpapi.Check{Name: "start-up", Probe: func(context.Context) error {
 		if !c.ready.Load() {

@@ -20,6 +20,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/httpapi"
 	"github.com/ballast-compute/ballast/internal/jobs"
 	"github.com/ballast-compute/ballast/internal/ledger"
+	"github.com/ballast-compute/ballast/internal/outbound"
 	"github.com/ballast-compute/ballast/internal/pg"
 	"github.com/ballast-compute/ballast/internal/providers"
 	"github.com/ballast-compute/ballast/internal/redeem"
@@ -56,6 +57,7 @@ type service struct {
 	store         *access.Store
 	keys          *access.Authenticator
 	vault         *vault.Vault
+	outbound      *outbound.Client
 	runner        *jobs.Runner
 	metrics       *httpapi.Metrics
 	tracing       *httpapi.Tracing
@@ -84,6 +86,7 @@ func openService(ctx context.Context, s settings, log *slog.Logger, db login, mo
 		Observer: newWritePathMetrics(v.metrics.Registry), Logger: log,
 	})
 	v.vault = vault.New(s.secretKeys, v.reads)
+	v.outbound = outbound.New(outbound.Config{AllowLoopback: s.callLoopback, Forbidden: s.denied})
 	v.store = access.NewStore(v.reads)
 	v.keys = access.NewAuthenticator(v.reads, log) //nolint:contextcheck // As above.
 	if v.runner, err = v.newRunner(); err != nil {
@@ -157,6 +160,7 @@ func (v *service) run(ctx context.Context, ln net.Listener) error {
 // close ends what openService began, in the reverse order: the write path gives every command its verdict, last uses of
 // keys are recorded, connections and spans go last.
 func (v *service) close(ctx context.Context) error {
+	v.outbound.Close()
 	err := errors.Join(v.books.Close(ctx), v.keys.Close(ctx))
 	closed := make(chan struct{})
 	go func() { // Ends with the process at the latest.
@@ -178,6 +182,7 @@ func (v *service) newHandler() http.Handler {
 	return httpapi.New(httpapi.API{
 		Ledger: v.books, Auditor: ledger.NewAuditor(v.reads, v.log, redeem.CheckJournal, providers.CheckJournal, anchor.CheckIndex), Access: v.store, Pool: v.reads,
 		Providers: providers.NewStore(v.reads, v.books), Coverage: coverage.NewStore(v.reads), Redemptions: redeem.New(v.reads, v.books),
+		Vault: v.vault, Outbound: v.outbound,
 		RequestTimeout: v.settings.RequestTimeout,
 	}, httpapi.Transport{
 		Logger: v.log, Authenticate: v.keys.Authenticate, Metrics: v.metrics, Health: v.health, Tracing: v.tracing,

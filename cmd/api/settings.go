@@ -38,6 +38,7 @@ type settings struct {
 	RateLimit      string        `env:"BALLAST_RATE_LIMIT" about:"Per key, like 100/s or 6000/m; off unless set."`
 	CORSOrigins    string        `env:"BALLAST_CORS_ORIGINS" about:"Web origins that may call, separated by commas."`
 	TrustedProxies string        `env:"BALLAST_TRUSTED_PROXIES" about:"Networks whose X-Forwarded-For is believed."`
+	OutboundDeny   string        `env:"BALLAST_OUTBOUND_DENY" about:"More networks that no webhook may go to, by commas."`
 
 	ReadConns    int `env:"BALLAST_READ_CONNS" envDefault:"8" about:"Connections for everything but the write path."`
 	WriteWorkers int `env:"BALLAST_WRITE_WORKERS" envDefault:"1" about:"Groups that may be committed at once; one connection each."`
@@ -52,6 +53,9 @@ type settings struct {
 	rateLimit  httpapi.RateLimit
 	origins    []string
 	proxies    []netip.Prefix
+	denied     []netip.Prefix
+	// callLoopback lets providers and webhooks be on this machine: in dev.
+	callLoopback bool
 }
 
 // readSettings reads an environment of NAME=value lines. The error names each variable that is wrong, and what is.
@@ -110,6 +114,8 @@ func (s *settings) check() error {
 	fail("BALLAST_CORS_ORIGINS", err)
 	s.proxies, err = parseNetworks(s.TrustedProxies)
 	fail("BALLAST_TRUSTED_PROXIES", err)
+	s.denied, err = parseNetworks(s.OutboundDeny)
+	fail("BALLAST_OUTBOUND_DENY", err)
 	fail("BALLAST_ADDR", checkAddr(s.Addr))
 	fail("DATABASE_URL", checkDatabaseURL(s.DatabaseURL))
 	fail("BALLAST_OPERATOR_KEY", checkOperatorKey(s.OperatorKey))

@@ -20,9 +20,11 @@ import (
 	"github.com/ballast-compute/ballast/internal/httpapi/wire"
 	"github.com/ballast-compute/ballast/internal/idempotency"
 	"github.com/ballast-compute/ballast/internal/ledger"
+	"github.com/ballast-compute/ballast/internal/outbound"
 	"github.com/ballast-compute/ballast/internal/providers"
 	"github.com/ballast-compute/ballast/internal/redeem"
 	"github.com/ballast-compute/ballast/internal/strictjson"
+	"github.com/ballast-compute/ballast/internal/vault"
 )
 
 const (
@@ -43,6 +45,10 @@ type API struct {
 	Coverage *coverage.Store
 	// Redemptions turns tokens into credits.
 	Redemptions *redeem.Redemptions
+	// Vault seals secrets that must be read again.
+	Vault *vault.Vault
+	// Outbound calls addresses that others have registered.
+	Outbound *outbound.Client
 	// Pool is where reads of the anchor, creations outside of the journal, and snapshots of everything take their connections.
 	Pool *pgxpool.Pool
 	// RequestTimeout bounds the work for one request. By default it is ten seconds.
@@ -75,6 +81,15 @@ func (a *API) withDeadline(next handlerFunc) handlerFunc {
 		defer cancel()
 		return next(w, r.WithContext(ctx))
 	}
+}
+
+// checkURL refuses an address that is not to be called, by the name of the field that it came in.
+func (a *API) checkURL(ctx context.Context, field, raw string) error {
+	err := a.Outbound.CheckURL(ctx, raw)
+	if refused, ok := errors.AsType[*outbound.URLError](err); ok {
+		return invalid(field, refused.Code, refused.Detail)
+	}
+	return err
 }
 
 // decodeEmpty reads the body of a call that needs none: {} or nothing at all.

@@ -26,10 +26,13 @@ import (
 	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/httpapi"
 	"github.com/ballast-compute/ballast/internal/ledger"
+	"github.com/ballast-compute/ballast/internal/outbound"
+	"github.com/ballast-compute/ballast/internal/outbound/outboundtest"
 	"github.com/ballast-compute/ballast/internal/pg"
 	"github.com/ballast-compute/ballast/internal/pg/pgtest"
 	"github.com/ballast-compute/ballast/internal/providers"
 	"github.com/ballast-compute/ballast/internal/redeem"
+	"github.com/ballast-compute/ballast/internal/vault"
 )
 
 // server is the whole API on a database of its own, in which the story of the contract's examples has happened (see world_test.go).
@@ -49,7 +52,13 @@ type settings struct {
 	transport httpapi.Transport
 	ledger    ledger.Options
 	timeout   time.Duration
+	// secretKeys and outbound are the vault's keys, and how others are called: this machine, and one name that leads nowhere.
+	secretKeys vault.Keyring
+	outbound   *outbound.Client
 }
+
+// theSecretKeys are those of every test, and of the story.
+const theSecretKeys = "test:dGhlIHNlY3JldCBrZXkgb2YgdGhlIHRlc3RzLCBub24="
 
 // newServer starts a server with the rights of production. Every answer that its client gets is compared with the contract.
 func newServer(t testing.TB, change ...func(*settings)) *server {
@@ -59,6 +68,11 @@ func newServer(t testing.TB, change ...func(*settings)) *server {
 	logger := httpapi.NewLogger(s.logs, slog.LevelInfo)
 	set := settings{ledger: ledger.Options{Logger: logger}}
 	set.transport = httpapi.Transport{Logger: logger, Metrics: s.metrics, Health: httpapi.NewHealth(logger)}
+	set.outbound = outbound.New(outbound.Config{AllowLoopback: true, Resolver: outboundtest.NewNames(t, map[string]string{"hooks.example.com": "8.8.8.8"}).Resolver()})
+	var err error
+	if set.secretKeys, err = vault.ParseKeyring(theSecretKeys); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range change {
 		c(&set)
 	}
@@ -89,6 +103,7 @@ func newAPI(reads, writes *pgxpool.Pool, set *settings) (httpapi.API, func(conte
 	api := httpapi.API{
 		Ledger: books, Auditor: ledger.NewAuditor(reads, set.transport.Logger, redeem.CheckJournal, providers.CheckJournal, anchor.CheckIndex), Access: access.NewStore(reads),
 		Providers: providers.NewStore(reads, books), Coverage: coverage.NewStore(reads), Redemptions: redeem.New(reads, books), Pool: reads, RequestTimeout: set.timeout,
+		Vault: vault.New(set.secretKeys, reads), Outbound: set.outbound,
 	}
 	return api, func(ctx context.Context) error {
 		err := books.Close(ctx)

@@ -21,6 +21,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/settlement"
 	"github.com/ballast-compute/ballast/internal/strictjson"
 	"github.com/ballast-compute/ballast/internal/vault"
+	"github.com/ballast-compute/ballast/internal/webhook"
 )
 
 // kind is an error of the contract. It has one status.
@@ -166,6 +167,8 @@ var errorTable = []struct {
 	{anchor.ErrReferenceSunset, conflict.saying("The others are measured by this class. Move the reference to another first.")},
 	{anchor.ErrIndexStale, indexStale},
 
+	{webhook.ErrForged, unauthenticated.saying("The message is not signed as it has to be.")},
+	{webhook.ErrNoSecret, conflict.saying("No secret is active, so nothing can be signed.")},
 	{vault.ErrNotConfigured, secretsNotConfigured},
 	{vault.ErrUnknownKey, secretsNotConfigured},
 	{vault.ErrBroken, internal},
