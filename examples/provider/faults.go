@@ -52,6 +52,8 @@ type faults struct {
 	// percent of the requests go wrong.
 	percent uint64
 	seed    string
+	// times is how often anything goes wrong with one redemption; 0 for as often as it is drawn.
+	times int
 
 	mu    sync.Mutex
 	asked map[string]int
@@ -88,6 +90,9 @@ func (f *faults) draw(redemption string) (what fault, heads bool) {
 	f.asked[redemption]++
 	n := f.asked[redemption]
 	f.mu.Unlock()
+	if f.times > 0 && n > f.times {
+		return faultNone, false
+	}
 	h := fnv.New64a()
 	_, _ = fmt.Fprintf(h, "%s/%s/%d", f.seed, redemption, n)
 	x := mix(h.Sum64())

@@ -28,6 +28,7 @@ type options struct {
 	poll         time.Duration
 	faults, seed string
 	percent      uint
+	times        int
 	vouchers     int
 	class, hours string
 }
@@ -56,6 +57,7 @@ func parse(args []string) (*options, error) {
 	f.StringVar(&o.hours, "hours", "1", "voucher: the hours of each")
 	f.StringVar(&o.faults, "faults", "", fmt.Sprintf("push: fail in these ways, with commas between: %v, or all", everyFault))
 	f.UintVar(&o.percent, "fault-percent", 100, "push: how many of a hundred requests fail so")
+	f.IntVar(&o.times, "fault-times", 0, "push: how often at most anything goes wrong with one redemption; 0 for no limit")
 	f.StringVar(&o.seed, "seed", "1", "push: what the faults are drawn from")
 	if err := f.Parse(args); err != nil {
 		return nil, err
@@ -108,6 +110,7 @@ func (p *provider) push(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	faults.times = p.times
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", p.listen)
 	if err != nil {
 		return err

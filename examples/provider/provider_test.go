@@ -321,6 +321,17 @@ func TestFaultsCanBeHadAgain(t *testing.T) {
 	if seen[faultNone] < 600 || seen[faultNone] > 800 || len(seen) != 1+len(everyFault) {
 		t.Errorf("drew %v", seen)
 	}
+	once, err := newFaults("drop", 100, "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	once.times = 1
+	if first, _ := once.draw("r"); first != faultDrop {
+		t.Errorf("at first it drew %q", first)
+	}
+	if second, _ := once.draw("r"); second != faultNone {
+		t.Errorf("then it drew %q", second)
+	}
 	if _, err := newFaults("eror", 1, ""); err == nil {
 		t.Error("a fault that is none")
 	}
