@@ -24,7 +24,7 @@ var floors = [][]string{
 	{"internal/httpapi"},
 	{"internal/jobs"},
 	{"internal/settlement"},
-	{"internal/httpapi/docs", "internal/httpapi/wire", "internal/redeem"},
+	{"internal/httpapi/docs", "internal/httpapi/wire", "internal/events", "internal/redeem"},
 	{"internal/providers"},
 	{"internal/coverage"},
 	{"internal/anchor"},
@@ -38,7 +38,7 @@ var floors = [][]string{
 
 // domain has the packages that must not reach HTTP or Prometheus, by however many steps.
 var domain = []string{
-	"db", "internal/access", "internal/anchor", "internal/coverage", "internal/id", "internal/idempotency", "internal/ledger", "internal/money",
+	"db", "internal/access", "internal/anchor", "internal/coverage", "internal/events", "internal/id", "internal/idempotency", "internal/ledger", "internal/money",
 	"internal/pg", "internal/pg/embedded", "internal/providers", "internal/redeem", "internal/settlement", "internal/vault",
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/access"
 	"github.com/ballast-compute/ballast/internal/anchor"
 	"github.com/ballast-compute/ballast/internal/coverage"
+	"github.com/ballast-compute/ballast/internal/events"
 	"github.com/ballast-compute/ballast/internal/httpapi"
 	"github.com/ballast-compute/ballast/internal/jobs"
 	"github.com/ballast-compute/ballast/internal/ledger"
@@ -183,6 +184,7 @@ func (v *service) newHandler() http.Handler {
 		Ledger: v.books, Auditor: ledger.NewAuditor(v.reads, v.log, redeem.CheckJournal, providers.CheckJournal, anchor.CheckIndex), Access: v.store, Pool: v.reads,
 		Providers: providers.NewStore(v.reads, v.books), Coverage: coverage.NewStore(v.reads), Redemptions: redeem.New(v.reads, v.books),
 		Vault: v.vault, Outbound: v.outbound,
+		Feed:           events.NewFeed(v.reads, v.books, ledger.NewHorizon(v.reads)),
 		RequestTimeout: v.settings.RequestTimeout,
 	}, httpapi.Transport{
 		Logger: v.log, Authenticate: v.keys.Authenticate, Metrics: v.metrics, Health: v.health, Tracing: v.tracing,

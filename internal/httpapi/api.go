@@ -17,6 +17,7 @@ import (
 
 	"github.com/ballast-compute/ballast/internal/access"
 	"github.com/ballast-compute/ballast/internal/coverage"
+	"github.com/ballast-compute/ballast/internal/events"
 	"github.com/ballast-compute/ballast/internal/httpapi/wire"
 	"github.com/ballast-compute/ballast/internal/idempotency"
 	"github.com/ballast-compute/ballast/internal/ledger"
@@ -49,6 +50,8 @@ type API struct {
 	Vault *vault.Vault
 	// Outbound calls addresses that others have registered.
 	Outbound *outbound.Client
+	// Feed tells what happened.
+	Feed *events.Feed
 	// Pool is where reads of the anchor, creations outside of the journal, and snapshots of everything take their connections.
 	Pool *pgxpool.Pool
 	// RequestTimeout bounds the work for one request. By default it is ten seconds.

@@ -24,6 +24,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/access"
 	"github.com/ballast-compute/ballast/internal/anchor"
 	"github.com/ballast-compute/ballast/internal/coverage"
+	"github.com/ballast-compute/ballast/internal/events"
 	"github.com/ballast-compute/ballast/internal/httpapi"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/outbound"
@@ -104,6 +105,7 @@ func newAPI(reads, writes *pgxpool.Pool, set *settings) (httpapi.API, func(conte
 		Ledger: books, Auditor: ledger.NewAuditor(reads, set.transport.Logger, redeem.CheckJournal, providers.CheckJournal, anchor.CheckIndex), Access: access.NewStore(reads),
 		Providers: providers.NewStore(reads, books), Coverage: coverage.NewStore(reads), Redemptions: redeem.New(reads, books), Pool: reads, RequestTimeout: set.timeout,
 		Vault: vault.New(set.secretKeys, reads), Outbound: set.outbound,
+		Feed: events.NewFeed(reads, books, ledger.NewHorizon(reads)),
 	}
 	return api, func(ctx context.Context) error {
 		err := books.Close(ctx)

@@ -163,18 +163,24 @@ type listTag [8]byte
 
 // page reads limit and cursor. positionBytes is how long a position of the list is.
 func (q *query) page(positionBytes int) page {
-	p := page{limit: defaultLimit, list: q.tag()}
-	if text := q.text("limit"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > maxLimit || strconv.Itoa(n) != text {
-			q.add("limit", "invalid_value", "The limit must be from 1 to 200.")
-		}
-		p.limit = n
-	}
+	p := page{limit: q.limit(), list: q.tag()}
 	if text := q.text("cursor"); text != "" {
 		p.after = q.position(p.list, text, positionBytes)
 	}
 	return p
+}
+
+// limit is how many items are asked for.
+func (q *query) limit() int {
+	text := q.text("limit")
+	if text == "" {
+		return defaultLimit
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > maxLimit || strconv.Itoa(n) != text {
+		q.add("limit", "invalid_value", "The limit must be from 1 to 200.")
+	}
+	return n
 }
 
 func (q *query) position(list listTag, cursor string, positionBytes int) []byte {

@@ -85,6 +85,7 @@ func (a *API) routes(t Transport) []route {
 		{method: get, pattern: "/v1/index", roles: anybody, handler: a.getIndex},
 		{method: get, pattern: "/v1/index/{gpu_class}", roles: anybody, handler: a.getIndexHistory},
 		{method: get, pattern: "/v1/supply", roles: anybody, handler: a.getSupply},
+		{method: get, pattern: "/v1/events", roles: everybody, handler: a.listEvents},
 		{method: get, pattern: "/v1/reports/trial-balance", roles: staff, handler: a.getTrialBalance},
 		{method: get, pattern: "/v1/holders", roles: holdersAndStaff, handler: a.listHolders},
 		{method: post, pattern: "/v1/holders", roles: operators, handler: a.createHolder, idempotent: true},

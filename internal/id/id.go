@@ -31,6 +31,10 @@ const (
 	Rollover   Prefix = "roll"
 	Policy     Prefix = "plcy"
 	MarginCall Prefix = "mcall"
+	Event      Prefix = "evt"
+	Webhook    Prefix = "hook"
+	Delivery   Prefix = "dlvr"
+	HookSecret Prefix = "hsec"
 )
 
 // ErrMalformed means that a string is not a TypeID of the wanted prefix. It never names a thing that exists.

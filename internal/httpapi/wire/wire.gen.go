@@ -343,6 +343,162 @@ func (e ErrorCode) Valid() bool {
 	}
 }
 
+// Defines values for EventObjectType.
+const (
+	EventObjectTypeHold            EventObjectType = "hold"
+	EventObjectTypeMarginCall      EventObjectType = "margin_call"
+	EventObjectTypePledge          EventObjectType = "pledge"
+	EventObjectTypeProvider        EventObjectType = "provider"
+	EventObjectTypeRedemption      EventObjectType = "redemption"
+	EventObjectTypeRolloverCall    EventObjectType = "rollover_call"
+	EventObjectTypeTransaction     EventObjectType = "transaction"
+	EventObjectTypeWebhookEndpoint EventObjectType = "webhook_endpoint"
+)
+
+// Valid indicates whether the value is a known member of the EventObjectType enum.
+func (e EventObjectType) Valid() bool {
+	switch e {
+	case EventObjectTypeHold:
+		return true
+	case EventObjectTypeMarginCall:
+		return true
+	case EventObjectTypePledge:
+		return true
+	case EventObjectTypeProvider:
+		return true
+	case EventObjectTypeRedemption:
+		return true
+	case EventObjectTypeRolloverCall:
+		return true
+	case EventObjectTypeTransaction:
+		return true
+	case EventObjectTypeWebhookEndpoint:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for EventType.
+const (
+	EventTypeCoverageChanged         EventType = "coverage.changed"
+	EventTypeHoldCaptured            EventType = "hold.captured"
+	EventTypeHoldCreated             EventType = "hold.created"
+	EventTypeHoldVoided              EventType = "hold.voided"
+	EventTypeMarginCallCured         EventType = "margin_call.cured"
+	EventTypeMarginCallEscalated     EventType = "margin_call.escalated"
+	EventTypeMarginCallOpened        EventType = "margin_call.opened"
+	EventTypeMintCreated             EventType = "mint.created"
+	EventTypePledgeCreated           EventType = "pledge.created"
+	EventTypePledgeDefaulted         EventType = "pledge.defaulted"
+	EventTypePledgeExhausted         EventType = "pledge.exhausted"
+	EventTypePledgeExpired           EventType = "pledge.expired"
+	EventTypePledgeHoursLapsed       EventType = "pledge.hours_lapsed"
+	EventTypePledgeHoursReleased     EventType = "pledge.hours_released"
+	EventTypePledgeHoursSubstituted  EventType = "pledge.hours_substituted"
+	EventTypePledgeRejected          EventType = "pledge.rejected"
+	EventTypePledgeReleased          EventType = "pledge.released"
+	EventTypePledgeVerified          EventType = "pledge.verified"
+	EventTypeRedemptionAcknowledged  EventType = "redemption.acknowledged"
+	EventTypeRedemptionCancelled     EventType = "redemption.cancelled"
+	EventTypeRedemptionCorrected     EventType = "redemption.corrected"
+	EventTypeRedemptionDispatched    EventType = "redemption.dispatched"
+	EventTypeRedemptionExpired       EventType = "redemption.expired"
+	EventTypeRedemptionIssued        EventType = "redemption.issued"
+	EventTypeRedemptionRefunded      EventType = "redemption.refunded"
+	EventTypeRedemptionRejected      EventType = "redemption.rejected"
+	EventTypeRedemptionRequested     EventType = "redemption.requested"
+	EventTypeRedemptionReserved      EventType = "redemption.reserved"
+	EventTypeRedemptionUnknown       EventType = "redemption.unknown"
+	EventTypeRolloverCallAnswered    EventType = "rollover_call.answered"
+	EventTypeRolloverCallDefaulted   EventType = "rollover_call.defaulted"
+	EventTypeRolloverCallOpened      EventType = "rollover_call.opened"
+	EventTypeTransactionReversed     EventType = "transaction.reversed"
+	EventTypeTransferCreated         EventType = "transfer.created"
+	EventTypeWebhookEndpointDisabled EventType = "webhook_endpoint.disabled"
+	EventTypeWebhookTest             EventType = "webhook.test"
+)
+
+// Valid indicates whether the value is a known member of the EventType enum.
+func (e EventType) Valid() bool {
+	switch e {
+	case EventTypeCoverageChanged:
+		return true
+	case EventTypeHoldCaptured:
+		return true
+	case EventTypeHoldCreated:
+		return true
+	case EventTypeHoldVoided:
+		return true
+	case EventTypeMarginCallCured:
+		return true
+	case EventTypeMarginCallEscalated:
+		return true
+	case EventTypeMarginCallOpened:
+		return true
+	case EventTypeMintCreated:
+		return true
+	case EventTypePledgeCreated:
+		return true
+	case EventTypePledgeDefaulted:
+		return true
+	case EventTypePledgeExhausted:
+		return true
+	case EventTypePledgeExpired:
+		return true
+	case EventTypePledgeHoursLapsed:
+		return true
+	case EventTypePledgeHoursReleased:
+		return true
+	case EventTypePledgeHoursSubstituted:
+		return true
+	case EventTypePledgeRejected:
+		return true
+	case EventTypePledgeReleased:
+		return true
+	case EventTypePledgeVerified:
+		return true
+	case EventTypeRedemptionAcknowledged:
+		return true
+	case EventTypeRedemptionCancelled:
+		return true
+	case EventTypeRedemptionCorrected:
+		return true
+	case EventTypeRedemptionDispatched:
+		return true
+	case EventTypeRedemptionExpired:
+		return true
+	case EventTypeRedemptionIssued:
+		return true
+	case EventTypeRedemptionRefunded:
+		return true
+	case EventTypeRedemptionRejected:
+		return true
+	case EventTypeRedemptionRequested:
+		return true
+	case EventTypeRedemptionReserved:
+		return true
+	case EventTypeRedemptionUnknown:
+		return true
+	case EventTypeRolloverCallAnswered:
+		return true
+	case EventTypeRolloverCallDefaulted:
+		return true
+	case EventTypeRolloverCallOpened:
+		return true
+	case EventTypeTransactionReversed:
+		return true
+	case EventTypeTransferCreated:
+		return true
+	case EventTypeWebhookEndpointDisabled:
+		return true
+	case EventTypeWebhookTest:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for FactorBound.
 const (
 	FactorBoundCap     FactorBound = "cap"
@@ -766,6 +922,30 @@ func (e Transport) Valid() bool {
 	case TransportPush:
 		return true
 	case TransportVoucher:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WebhookEndpointEventDataReason.
+const (
+	WebhookEndpointEventDataReasonFailing     WebhookEndpointEventDataReason = "failing"
+	WebhookEndpointEventDataReasonGone        WebhookEndpointEventDataReason = "gone"
+	WebhookEndpointEventDataReasonLessThanNil WebhookEndpointEventDataReason = "<nil>"
+	WebhookEndpointEventDataReasonRequested   WebhookEndpointEventDataReason = "requested"
+)
+
+// Valid indicates whether the value is a known member of the WebhookEndpointEventDataReason enum.
+func (e WebhookEndpointEventDataReason) Valid() bool {
+	switch e {
+	case WebhookEndpointEventDataReasonFailing:
+		return true
+	case WebhookEndpointEventDataReasonGone:
+		return true
+	case WebhookEndpointEventDataReasonLessThanNil:
+		return true
+	case WebhookEndpointEventDataReasonRequested:
 		return true
 	default:
 		return false
@@ -1429,6 +1609,46 @@ type CoverageEvent struct {
 	ToState CoverageState `json:"to_state"`
 }
 
+// CoverageEventData A change of state of a provider's coverage, or of the coverage of all.
+type CoverageEventData struct {
+	// BackingSch An amount at the full scale of its asset (six decimals for SCH and GPU-hours, two for USD), zero or more.
+	//
+	// Examples: 12.500000
+	BackingSch FullAmount `json:"backing_sch"`
+
+	// Cause What changed a state: another `epoch` or `policy`; another tier or share of all collateral (`haircut`); time, in which hours lapsed or came
+	// nearer (`lapse`); what was written to the journal (`mint`, `release`, `redemption`, `pledge`, `substitution`, `reversal`); or a margin
+	// call that was not answered in time (`deadline`).
+	Cause CoverageCause `json:"cause"`
+
+	// Coverage Null while nothing is outstanding.
+	Coverage *Decimal `json:"coverage"`
+
+	// EpochID An epoch of the anchor.
+	//
+	// Examples: epoch_01kz3dkwm0fpy8v3t8w1q61y26
+	EpochID EpochID `json:"epoch_id"`
+
+	// FromState How well what is out is covered. By default healthy from 1.05, watch from 1.00, call below that, and default below 0.90 or once a margin
+	// call has passed its deadline.
+	FromState CoverageState `json:"from_state"`
+
+	// MarginCallID The call that was open then, if any.
+	MarginCallID *MarginCallID `json:"margin_call_id"`
+
+	// Outstanding An amount at the full scale of its asset (six decimals for SCH and GPU-hours, two for USD), zero or more.
+	//
+	// Examples: 12.500000
+	Outstanding FullAmount `json:"outstanding"`
+
+	// ProviderID Null for all providers taken together.
+	ProviderID *ProviderID `json:"provider_id"`
+
+	// ToState How well what is out is covered. By default healthy from 1.05, watch from 1.00, call below that, and default below 0.90 or once a margin
+	// call has passed its deadline.
+	ToState CoverageState `json:"to_state"`
+}
+
 // CoverageEventPage One page of changes of state.
 type CoverageEventPage struct {
 	// Data The changes of state, newest first.
@@ -2049,6 +2269,77 @@ type EpochSummary struct {
 // | `outcome_unknown` | 503 | the request may or may not have taken effect: send it again with the same key to learn which |
 type ErrorCode string
 
+// Event Something that happened.
+type Event struct {
+	// CreatedAt A time in UTC, RFC 3339, to the microsecond.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	CreatedAt Time `json:"created_at"`
+
+	// Data What is told of it. Of transfers, mints, holds, reversals and hours of pledges it is the transaction, with the balances of the reader's own
+	// accounts, and without `reversed_by`.
+	Data any `json:"data"`
+
+	// ID An event. It is the same in the feed and in every delivery of it.
+	//
+	// Examples: evt_01kz3m6exeenkv78jrqv960y8t
+	ID EventID `json:"id"`
+
+	// Object What an event is about. Events about one object are delivered to webhooks in their order.
+	Object EventObject `json:"object"`
+
+	// Type What happened. `hold.voided` also tells of holds that expired; `transaction.reversed` is about the transaction that was reversed;
+	// `pledge.verified` makes a pledge active; `pledge.hours_released`, `pledge.hours_lapsed` and `pledge.hours_substituted` tell where its hours went.
+	Type EventType `json:"type"`
+}
+
+// EventID An event. It is the same in the feed and in every delivery of it.
+//
+// Examples: evt_01kz3m6exeenkv78jrqv960y8t
+type EventID = string
+
+// EventObject What an event is about. Events about one object are delivered to webhooks in their order.
+type EventObject struct {
+	// ID Its id. Null where it is about all providers taken together.
+	//
+	// Examples: txn_01kz3m6exeenkv78jrqv960y8t
+	ID *string `json:"id"`
+
+	// Type What sort of thing an event is about.
+	Type EventObjectType `json:"type"`
+}
+
+// EventObjectType What sort of thing an event is about.
+type EventObjectType string
+
+// EventPage Some events.
+type EventPage struct {
+	// Data The events, oldest first.
+	Data []Event `json:"data"`
+
+	// HasMore Whether asking at once may bring more.
+	HasMore bool `json:"has_more"`
+
+	// NextCursor Send it as `after` to go on, now or later.
+	//
+	// Examples: MDFrejNncmtnOWVqZXRlNzRoaHlneXFjdjM
+	NextCursor Cursor `json:"next_cursor"`
+}
+
+// EventType What happened. `hold.voided` also tells of holds that expired; `transaction.reversed` is about the transaction that was reversed;
+// `pledge.verified` makes a pledge active; `pledge.hours_released`, `pledge.hours_lapsed` and `pledge.hours_substituted` tell where its hours went.
+type EventType string
+
+// EventTypeFilter A type of events, or, as in `redemption.*`, all that there are of one object.
+//
+// Examples: redemption.*
+type EventTypeFilter = string
+
+// EventTypeList Types of events, separated by commas.
+//
+// Examples: transfer.created,redemption.*
+type EventTypeList = string
+
 // ExternalID An id that another system gave, kept as it is.
 //
 // Examples: grant-7781
@@ -2452,6 +2743,55 @@ type MarginCall struct {
 	Status MarginCallStatus `json:"status"`
 }
 
+// MarginCallEventData A margin call, as it was when its status changed.
+type MarginCallEventData struct {
+	// Cause What changed a state: another `epoch` or `policy`; another tier or share of all collateral (`haircut`); time, in which hours lapsed or came
+	// nearer (`lapse`); what was written to the journal (`mint`, `release`, `redemption`, `pledge`, `substitution`, `reversal`); or a margin
+	// call that was not answered in time (`deadline`).
+	Cause CoverageCause `json:"cause"`
+
+	// Coverage A number as a decimal string, zero or more, without exponent.
+	//
+	// Examples: 0.483939
+	Coverage Decimal `json:"coverage"`
+
+	// Cure What did most to cure it.
+	Cure *CoverageCause `json:"cure"`
+
+	// Deadline A time in UTC, RFC 3339, to the microsecond.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	Deadline Time `json:"deadline"`
+
+	// GPUClass A GPU class, as listed at `/v1/gpu-classes`.
+	//
+	// Examples: H100-SXM-80GB
+	GPUClass GPUClassName `json:"gpu_class"`
+
+	// OpenedAt A time in UTC, RFC 3339, to the microsecond.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	OpenedAt Time `json:"opened_at"`
+
+	// ProviderID A provider.
+	//
+	// Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
+	ProviderID ProviderID `json:"provider_id"`
+
+	// RequiredHours GPU-hours with six decimals, zero or more.
+	//
+	// Examples: 500.000000
+	RequiredHours FullHours `json:"required_hours"`
+
+	// RequiredSch An amount at the full scale of its asset (six decimals for SCH and GPU-hours, two for USD), zero or more.
+	//
+	// Examples: 12.500000
+	RequiredSch FullAmount `json:"required_sch"`
+
+	// Status What became of a margin call.
+	Status MarginCallStatus `json:"status"`
+}
+
 // MarginCallID A margin call.
 //
 // Examples: mcall_01kz3dkwm0fpy8v3t8w1q61y26
@@ -2791,6 +3131,43 @@ type Pledge struct {
 
 	// VerifiedBy The operator who verified it; never the one who entered it.
 	VerifiedBy *PrincipalID `json:"verified_by"`
+}
+
+// PledgeEventData A pledge, as it was when its status changed.
+type PledgeEventData struct {
+	// Detail Why, for people.
+	Detail *string `json:"detail"`
+
+	// ExpiresAt A time in UTC, RFC 3339, to the microsecond.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	ExpiresAt Time `json:"expires_at"`
+
+	// GPUClass A GPU class, as listed at `/v1/gpu-classes`.
+	//
+	// Examples: H100-SXM-80GB
+	GPUClass GPUClassName `json:"gpu_class"`
+
+	// Haircut As agreed; null until the pledge is verified.
+	Haircut *Haircut `json:"haircut"`
+
+	// Hours GPU-hours with six decimals, zero or more.
+	//
+	// Examples: 500.000000
+	Hours FullHours `json:"hours"`
+
+	// ProviderID A provider.
+	//
+	// Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
+	ProviderID ProviderID `json:"provider_id"`
+
+	// StartsAt A time in UTC, RFC 3339, to the microsecond.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	StartsAt Time `json:"starts_at"`
+
+	// Status `pending` until an operator makes it `active` or it is `rejected`; later `exhausted`, when all hours are delivered; `expired`; `defaulted`, when the provider does not deliver; or `released`, when the provider has taken all hours back.
+	Status PledgeStatus `json:"status"`
 }
 
 // PledgeID A pledge.
@@ -3501,6 +3878,57 @@ type RedemptionEvent struct {
 	Status RedemptionStatus `json:"status"`
 }
 
+// RedemptionEventData A redemption, as it was after a step. It does not tell voucher codes, which are shown to their holder only.
+type RedemptionEventData struct {
+	// AccountID An account.
+	//
+	// Examples: acct_01kz3grkg9ejete74hhygyqcv3
+	AccountID AccountID `json:"account_id"`
+
+	// Amount An amount at the full scale of its asset (six decimals for SCH and GPU-hours, two for USD), zero or more.
+	//
+	// Examples: 12.500000
+	Amount FullAmount `json:"amount"`
+
+	// DeliveredHours How many of the hours the credits are for; null until it is settled.
+	DeliveredHours *FullHours `json:"delivered_hours"`
+
+	// Detail The cause of the step, for people.
+	Detail *string `json:"detail"`
+
+	// EpochID An epoch of the anchor.
+	//
+	// Examples: epoch_01kz3dkwm0fpy8v3t8w1q61y26
+	EpochID EpochID `json:"epoch_id"`
+
+	// GPUClass A GPU class, as listed at `/v1/gpu-classes`.
+	//
+	// Examples: H100-SXM-80GB
+	GPUClass GPUClassName `json:"gpu_class"`
+
+	// Hours GPU-hours with six decimals, zero or more.
+	//
+	// Examples: 500.000000
+	Hours FullHours `json:"hours"`
+
+	// ProviderGrantID The provider's id of the credits, once they are issued.
+	ProviderGrantID *string `json:"provider_grant_id"`
+
+	// ProviderID A provider.
+	//
+	// Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
+	ProviderID ProviderID `json:"provider_id"`
+
+	// RefundedAmount What of the amount has come back; null until it is settled.
+	RefundedAmount *FullAmount `json:"refunded_amount"`
+
+	// Status `requested`, `reserved` (hours earmarked), `dispatched` (with the provider), `issued` (credits given, tokens burned), `acknowledged`; or `rejected`, `cancelled` or `expired`, and then `refunded`; or `unknown`, until the provider has said what it did.
+	Status RedemptionStatus `json:"status"`
+
+	// Transport How the provider gets to know: `pull` (it polls), `push` (a signed webhook) or `voucher` (codes loaded ahead).
+	Transport Transport `json:"transport"`
+}
+
 // RedemptionID A redemption.
 //
 // Examples: rdmp_01kz3n1y0per2vrbs8xjk2e8x2
@@ -3612,6 +4040,32 @@ type RolloverCall struct {
 	PledgeID PledgeID `json:"pledge_id"`
 
 	// ProviderID Who is called.
+	//
+	// Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
+	ProviderID ProviderID `json:"provider_id"`
+
+	// Status `open`; `answered` once nothing lapses within the notice any more; `defaulted` once something has.
+	Status RolloverCallStatus `json:"status"`
+}
+
+// RolloverCallEventData A rollover call, as it was when its status changed.
+type RolloverCallEventData struct {
+	// ClosesAt A time in UTC, RFC 3339, to the microsecond.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	ClosesAt Time `json:"closes_at"`
+
+	// Hours GPU-hours with six decimals, zero or more.
+	//
+	// Examples: 500.000000
+	Hours FullHours `json:"hours"`
+
+	// PledgeID A pledge.
+	//
+	// Examples: pldg_01kz3hx7c2edkaqv1v5t6kygy6
+	PledgeID PledgeID `json:"pledge_id"`
+
+	// ProviderID A provider.
 	//
 	// Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
 	ProviderID ProviderID `json:"provider_id"`
@@ -4327,6 +4781,18 @@ type VerifyPledgeRequest struct {
 // Examples: 2
 type Version = int64
 
+// WebhookEndpointEventData A webhook endpoint that was tested, or disabled.
+type WebhookEndpointEventData struct {
+	// Reason Why it was disabled; null for a test.
+	Reason *WebhookEndpointEventDataReason `json:"reason"`
+
+	// URL Where it is.
+	URL string `json:"url"`
+}
+
+// WebhookEndpointEventDataReason Why it was disabled; null for a test.
+type WebhookEndpointEventDataReason string
+
 // AccountIDFilter An account.
 //
 // Examples: acct_01kz3grkg9ejete74hhygyqcv3
@@ -4367,6 +4833,16 @@ type CoverageStateFilter = CoverageState
 
 // EpochStatusFilter `draft`, `approved` by a second operator, `announced`, `effective`, and `superseded` when the next one is effective; or `withdrawn` before it was announced.
 type EpochStatusFilter = EpochStatus
+
+// EventTypes Types of events, separated by commas.
+//
+// Examples: transfer.created,redemption.*
+type EventTypes = EventTypeList
+
+// EventsAfter A place in a list. Opaque.
+//
+// Examples: MDFrejNncmtnOWVqZXRlNzRoaHlneXFjdjM
+type EventsAfter = Cursor
 
 // GPUClassFilter A GPU class, as listed at `/v1/gpu-classes`.
 //
@@ -4634,6 +5110,18 @@ type ListCoverageEventsParams struct {
 
 	// Cursor `next_cursor` of the page before, sent with the same filters. Opaque.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListEventsParams defines parameters for ListEvents.
+type ListEventsParams struct {
+	// After `next_cursor` of the page before; or `latest`, for the place after the last event. Without it, the feed begins with the first event.
+	After *EventsAfter `form:"after,omitempty" json:"after,omitempty"`
+
+	// Types Only events of these types, separated by commas. `redemption.*` stands for all types of redemptions.
+	Types *EventTypes `form:"types,omitempty" json:"types,omitempty"`
+
+	// Limit How many items a page has at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 }
 
 // ProposeSunsetParams defines parameters for ProposeSunset.

@@ -1,0 +1,14 @@
+DROP TABLE webhook_relay, webhook_tests, webhook_attempts, webhook_deliveries, webhook_secrets, webhook_endpoints;
+DROP FUNCTION tell_of_test(), tell_of_endpoint(), refuse_webhook_change();
+DROP TRIGGER coverage_events_are_told ON coverage_events;
+DROP TRIGGER rollover_calls_are_told_on ON rollover_calls;
+DROP TRIGGER rollover_calls_are_told ON rollover_calls;
+DROP TRIGGER margin_calls_are_told_on ON margin_calls;
+DROP TRIGGER margin_calls_are_told ON margin_calls;
+DROP TRIGGER redemption_events_are_told ON redemption_events;
+DROP TRIGGER pledge_events_are_told ON pledge_events;
+DROP FUNCTION tell_of_coverage(), tell_of_rollover_call(), tell_of_margin_call(), tell_of_redemptions(), tell_of_pledges();
+DROP FUNCTION tell(text, text, uuid, uuid, uuid, jsonb, timestamptz);
+DROP TABLE events;
+DROP FUNCTION refuse_event(), new_event_id();
+REVOKE SELECT ON SEQUENCE journal_seq FROM ballast_app;
