@@ -46,7 +46,7 @@ func TestOpenReturnsWhatWasSealed(t *testing.T) {
 	r := ring(t, vault.NewKey())
 	for _, text := range []string{"", "x", "whsec_abc", strings.Repeat("y", 1<<16)} {
 		sealed := seal(t, r, text)
-		if text != "" && bytes.Contains(sealed, []byte(text)) {
+		if len(text) > 4 && bytes.Contains(sealed, []byte(text)) {
 			t.Error("the text is in what was sealed")
 		}
 		if got, err := r.Open(sealed, here); err != nil || string(got) != text {
