@@ -59,6 +59,23 @@ func (a *API) cancelRedemption(w http.ResponseWriter, r *http.Request) error {
 	return answerAs(w, http.StatusOK, encodeRedemption(found), replayed)
 }
 
+// acknowledgeRedemption needs no idempotency key: to acknowledge again changes nothing.
+func (a *API) acknowledgeRedemption(w http.ResponseWriter, r *http.Request) error {
+	if err := decodeEmpty(r); err != nil {
+		return err
+	}
+	redemption, err := pathID(r, id.Redemption, "redemption_id")
+	if err != nil {
+		return err
+	}
+	p := principalOf(r.Context())
+	found, err := a.Redemptions.Acknowledge(r.Context(), redemption, p.HolderID, p.ID)
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, encodeRedemption(found))
+}
+
 // redemptionsOf is the redemptions that a caller may see: a holder's own, those that a provider is to issue, or all.
 func redemptionsOf(p access.Principal) redeem.Filter {
 	return redeem.Filter{HolderID: p.HolderID, ProviderID: p.ProviderID}
@@ -109,6 +126,11 @@ func encodeRedemption(r *redeem.Redemption) wire.Redemption {
 		Hours: money.Format(r.Hours, money.MaxScale), EpochID: id.Format(id.Epoch, r.EpochID), Transport: wire.Transport(r.Transport),
 		ProviderGrantID: textOrNull(r.ProviderGrantID), Reason: textOrNull(r.Reason), Metadata: metadataOf(r.Metadata),
 		Timeline: make([]wire.RedemptionEvent, len(r.Timeline)), CreatedAt: r.CreatedAt.UTC(),
+		LeaseExpiresAt: timeOrNull(r.LeasedUntil), Corrections: encodeCorrections(r.Corrections),
+	}
+	if r.Settled() {
+		delivered, refunded := hoursText(r.DeliveredHours), money.Format(r.RefundedAmount(), money.MaxScale)
+		encoded.DeliveredHours, encoded.RefundedAmount = &delivered, &refunded
 	}
 	if r.RecipientAccount != "" {
 		encoded.Recipient = &wire.Recipient{ProviderAccount: r.RecipientAccount}

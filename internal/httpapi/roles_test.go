@@ -20,7 +20,7 @@ func TestEveryRoleOnEveryCall(t *testing.T) {
 	before := s.rows()
 	for _, op := range theContract(t).operations() {
 		var body any
-		if op.method == http.MethodPost {
+		if op.method != http.MethodGet {
 			body = `{"unheard_of":1}`
 		}
 		path, roles := pathOf(t, s, op), op.roles()
@@ -31,7 +31,7 @@ func TestEveryRoleOnEveryCall(t *testing.T) {
 			if refused := got.status == http.StatusForbidden; refused == allowed {
 				t.Errorf("%s as %s: %d", op, role, got.status)
 			}
-			if allowed && op.method == http.MethodPost && got.status != http.StatusBadRequest {
+			if allowed && op.method != http.MethodGet && got.status != http.StatusBadRequest {
 				t.Errorf("%s as %s: a malformed body was answered with %d", op, role, got.status)
 			}
 		}
@@ -73,6 +73,16 @@ func TestOthersAreNotThere(t *testing.T) {
 		{"carol", "POST", "/v1/accounts", `{"holder_id":"{alice}","asset":"SCH"}`},
 		{"carol", "POST", "/v1/redemptions", `{"account_id":"{alice_account}","amount":"1","provider_id":"{provider}","gpu_class":"H100-SXM-80GB"}`},
 		{"carol", "POST", "/v1/redemptions/{redemption}/cancel", `{}`},
+		{"carol", "POST", "/v1/redemptions/{redemption}/acknowledge", `{}`},
+		{"operator", "GET", "/v1/redemptions/rdmp_00000000000000000000000001/corrections", ""},
+		{"operator", "GET", "/v1/redemptions/rdmp_00000000000000000000000001/resolutions", ""},
+		{"operator", "POST", "/v1/redemptions/rdmp_00000000000000000000000001/corrections", `{"hours":"1","reason":"x"}`},
+		{"operator", "POST", "/v1/redemptions/rdmp_00000000000000000000000001/resolve", `{"outcome":"refunded","evidence":"x"}`},
+		{"operator", "POST", "/v1/redemptions/{redemption}/resolve/approve", `{"number":1}`},
+		{"operator", "POST", "/v1/redemptions/{redemption}/corrections/1/approve", `{}`},
+		{"operator", "POST", "/v1/redemptions/{redemption}/corrections/01/approve", `{}`},
+		{"operator", "POST", "/v1/redemptions/{redemption}/corrections/0/approve", `{}`},
+		{"operator", "POST", "/v1/redemptions/{redemption}/corrections/99999/approve", `{}`},
 		{"southwind", "GET", "/v1/accounts/{pledge_available}", ""},
 		{"southwind", "GET", "/v1/accounts/{issuance_account}", ""},
 		{"southwind", "GET", "/v1/accounts/{alice_account}", ""},

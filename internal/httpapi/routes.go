@@ -22,7 +22,7 @@ var (
 
 // routes is the table of everything that can be asked for. A test compares it with the contract, in both directions.
 func (a *API) routes(t Transport) []route {
-	const get, post = http.MethodGet, http.MethodPost
+	const get, post, put = http.MethodGet, http.MethodPost, http.MethodPut
 	return []route{
 		{method: post, pattern: "/v1/transfers", roles: holdersAndOps, handler: a.createTransfer, idempotent: true},
 		{method: post, pattern: "/v1/transfers/batch", roles: holdersAndOps, handler: a.createTransferBatch, maxBodyBytes: maxBatchBytes},
@@ -62,6 +62,16 @@ func (a *API) routes(t Transport) []route {
 		{method: post, pattern: "/v1/provider/redemptions/{redemption_id}/issue", roles: providersOnly, handler: a.issueRedemption, idempotent: true},
 		{method: post, pattern: "/v1/provider/redemptions/{redemption_id}/reject", roles: providersOnly, handler: a.rejectRedemption, idempotent: true},
 		{method: get, pattern: "/v1/provider/settlements", roles: providersStaff, handler: a.getSettlement},
+		{method: post, pattern: "/v1/redemptions/{redemption_id}/acknowledge", roles: holdersOnly, handler: a.acknowledgeRedemption},
+		{method: get, pattern: "/v1/redemptions/{redemption_id}/corrections", roles: staff, handler: a.listCorrections},
+		{method: post, pattern: "/v1/redemptions/{redemption_id}/corrections", roles: operators, handler: a.proposeCorrection, idempotent: true},
+		{method: post, pattern: "/v1/redemptions/{redemption_id}/corrections/{correction}/approve", roles: operators, handler: a.approveCorrection},
+		{method: get, pattern: "/v1/redemptions/{redemption_id}/resolutions", roles: staff, handler: a.listResolutions},
+		{method: post, pattern: "/v1/redemptions/{redemption_id}/resolve", roles: operators, handler: a.proposeResolution, idempotent: true},
+		{method: post, pattern: "/v1/redemptions/{redemption_id}/resolve/approve", roles: operators, handler: a.approveResolution},
+		{method: post, pattern: "/v1/provider/redemptions/lease", roles: providersOnly, handler: a.leaseRedemptions},
+		{method: get, pattern: "/v1/provider/delivery", roles: providersOnly, handler: a.getDelivery},
+		{method: put, pattern: "/v1/provider/delivery", roles: providersOnly, handler: a.setDelivery},
 		{method: get, pattern: "/v1/coverage", roles: providersStaff, handler: a.getCoverage},
 		{method: get, pattern: "/v1/coverage/events", roles: providersStaff, handler: a.listCoverageEvents},
 		{method: get, pattern: "/v1/margin-calls", roles: providersStaff, handler: a.listMarginCalls},

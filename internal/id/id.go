@@ -35,6 +35,7 @@ const (
 	Webhook    Prefix = "hook"
 	Delivery   Prefix = "dlvr"
 	HookSecret Prefix = "hsec"
+	Lease      Prefix = "lease"
 )
 
 // ErrMalformed means that a string is not a TypeID of the wanted prefix. It never names a thing that exists.

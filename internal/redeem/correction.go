@@ -160,7 +160,10 @@ func (s *correctionStep) Write(w *ledger.Writes, t *ledger.Transaction) {
 	}
 }
 
-// CorrectionsOf returns all that were proposed of a redemption, oldest first.
+// CorrectionsOf returns all that were proposed of a redemption, oldest first; or ErrNotFound.
 func (r *Redemptions) CorrectionsOf(ctx context.Context, redemption uuid.UUID) ([]Correction, error) {
+	if _, err := r.Get(ctx, redemption, Filter{}); err != nil {
+		return nil, err
+	}
 	return selectCorrections(ctx, r.pool, redemption)
 }

@@ -176,7 +176,10 @@ func (g *ruling) dispatch(ctx context.Context, tx pgx.Tx, redemption uuid.UUID, 
 	return (&transit{from: Unknown, to: Dispatched, actor: g.by, cause: cause}).write(ctx, tx, redemption, now)
 }
 
-// Resolutions returns all that was proposed for a redemption, oldest first.
+// Resolutions returns all that was proposed for a redemption, oldest first; or ErrNotFound.
 func (r *Redemptions) Resolutions(ctx context.Context, redemption uuid.UUID) ([]Resolution, error) {
+	if _, err := r.Get(ctx, redemption, Filter{}); err != nil {
+		return nil, err
+	}
 	return selectResolutions(ctx, r.pool, redemption)
 }

@@ -184,6 +184,24 @@ func (e CoverageState) Valid() bool {
 	}
 }
 
+// Defines values for DeliveryStatus.
+const (
+	DeliveryStatusActive   DeliveryStatus = "active"
+	DeliveryStatusDisabled DeliveryStatus = "disabled"
+)
+
+// Valid indicates whether the value is a known member of the DeliveryStatus enum.
+func (e DeliveryStatus) Valid() bool {
+	switch e {
+	case DeliveryStatusActive:
+		return true
+	case DeliveryStatusDisabled:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Direction.
 const (
 	DirectionCredit Direction = "credit"
@@ -763,6 +781,27 @@ func (e ReportFormat) Valid() bool {
 	}
 }
 
+// Defines values for ResolutionOutcome.
+const (
+	ResolutionOutcomeDispatched ResolutionOutcome = "dispatched"
+	ResolutionOutcomeIssued     ResolutionOutcome = "issued"
+	ResolutionOutcomeRefunded   ResolutionOutcome = "refunded"
+)
+
+// Valid indicates whether the value is a known member of the ResolutionOutcome enum.
+func (e ResolutionOutcome) Valid() bool {
+	switch e {
+	case ResolutionOutcomeDispatched:
+		return true
+	case ResolutionOutcomeIssued:
+		return true
+	case ResolutionOutcomeRefunded:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Role.
 const (
 	RoleAuditor  Role = "auditor"
@@ -1294,6 +1333,12 @@ type ApprovePolicyRequest struct {
 	EffectiveAt *RequestTime `json:"effective_at,omitempty"`
 }
 
+// ApproveResolutionRequest Which proposal.
+type ApproveResolutionRequest struct {
+	// Number The number of the proposal that was read. It must be the last.
+	Number int `json:"number"`
+}
+
 // Asset `SCH`, the token; `USD`, settlement money; or `GPUH:<gpu_class>`, hours of one GPU class.
 //
 // Examples: SCH
@@ -1483,6 +1528,12 @@ type ConcentrationStep struct {
 	//
 	// Examples: 0.1
 	Haircut Haircut `json:"haircut"`
+}
+
+// CorrectionList The corrections of a redemption.
+type CorrectionList struct {
+	// Data All that were proposed, oldest first.
+	Data []RedemptionCorrection `json:"data"`
 }
 
 // Coverage How far what was pledged covers what is out.
@@ -2012,6 +2063,9 @@ type Cursor = string
 // Examples: 0.483939
 type Decimal = string
 
+// DeliveryStatus `active`; or `disabled`, while the provider takes no redemptions.
+type DeliveryStatus string
+
 // DeliveryStep The haircut of hours whose last window closes so many days from now, or later.
 type DeliveryStep struct {
 	// FromDays Days until the last window of the pledge closes.
@@ -2054,6 +2108,11 @@ type DocsScript = string
 
 // EmptyRequest Nothing needs to be said.
 type EmptyRequest = struct{}
+
+// Endpoint The URL that is called for `push`: absolute, https, without user and fragment.
+//
+// Examples: https://northwind.example/ballast
+type Endpoint = string
 
 // EnterQuotesRequest Quotes to enter, all or none.
 type EnterQuotesRequest struct {
@@ -2661,16 +2720,45 @@ type IndexValue struct {
 
 // IssueRedemptionRequest What the provider gave.
 type IssueRedemptionRequest struct {
+	// Hours Hours that were given, no more than the redemption's; all of them, when left out. The tokens for the rest go back to the account.
+	//
+	// Examples: 500.000000
+	Hours *Hours `json:"hours,omitempty"`
+
+	// LeaseID The lease under which it was done. If another came after it, the answer is 409.
+	//
+	// Examples: lease_01kz3n2r8cf6z9a4b1d7e5g3hk
+	LeaseID *LeaseID `json:"lease_id,omitempty"`
+
 	// ProviderGrantID The provider's id of the credits that it gave.
 	//
 	// Examples: grant-7781
 	ProviderGrantID ExternalID `json:"provider_grant_id"`
+
+	// Reason Why fewer hours were given; only together with fewer.
+	//
+	// Examples: Sent to the wrong account
+	Reason *Reason `json:"reason,omitempty"`
 }
 
 // KeyID An API key, by its id; the key itself is another string.
 //
 // Examples: key_01kz3eh64xe9zs3qvp9kjsb2wn
 type KeyID = string
+
+// LeaseID A lease of redemptions.
+//
+// Examples: lease_01kz3n2r8cf6z9a4b1d7e5g3hk
+type LeaseID = string
+
+// LeaseRedemptionsRequest How many redemptions, and for how long.
+type LeaseRedemptionsRequest struct {
+	// Limit How many at most.
+	Limit *int `json:"limit,omitempty"`
+
+	// Seconds How long nobody else gets them.
+	Seconds *int `json:"seconds,omitempty"`
+}
 
 // Link How many SCH an hour of the reference class is. It changes only with the reference, so that a token costs on that day what it cost before.
 //
@@ -3640,6 +3728,40 @@ type Problem struct {
 	Type string `json:"type"`
 }
 
+// ProposeCorrectionRequest What was not delivered after all.
+type ProposeCorrectionRequest struct {
+	// Hours Hours of those delivered.
+	//
+	// Examples: 500.000000
+	Hours Hours `json:"hours"`
+
+	// Reason Why, in words for people.
+	//
+	// Examples: Sent to the wrong account
+	Reason Reason `json:"reason"`
+}
+
+// ProposeResolutionRequest What became of an unknown redemption.
+type ProposeResolutionRequest struct {
+	// Evidence How it is known.
+	//
+	// Examples: Sent to the wrong account
+	Evidence Reason `json:"evidence"`
+
+	// Hours Hours that were given, for `issued`; all of them, when left out.
+	//
+	// Examples: 500.000000
+	Hours *Hours `json:"hours,omitempty"`
+
+	// Outcome `issued`; `refunded`; or `dispatched`, where the provider does not know of it, so that it is sent again.
+	Outcome ResolutionOutcome `json:"outcome"`
+
+	// ProviderGrantID The provider's id of the credits. For `issued`, and then required.
+	//
+	// Examples: grant-7781
+	ProviderGrantID *ExternalID `json:"provider_grant_id,omitempty"`
+}
+
 // ProposeSunsetRequest The end of a GPU class.
 type ProposeSunsetRequest struct {
 	// NoMintsFrom From when nothing is minted against it.
@@ -3721,6 +3843,27 @@ type ProviderCoverage struct {
 
 	// Tier How well a provider is known, the best known first. On it depends what its hours count for.
 	Tier Tier `json:"tier"`
+}
+
+// ProviderDelivery How a provider gets to know of its redemptions.
+type ProviderDelivery struct {
+	// DisabledReason Why it is disabled, if it is.
+	DisabledReason *Reason `json:"disabled_reason"`
+
+	// Endpoint The URL that is called, for `push`.
+	Endpoint *Endpoint `json:"endpoint"`
+
+	// SLASeconds How long a redemption may take, in seconds; a day, when left out.
+	SLASeconds SLASeconds `json:"sla_seconds"`
+
+	// Status `active`; or `disabled`, while the provider takes no redemptions.
+	Status DeliveryStatus `json:"status"`
+
+	// Transport How the provider gets to know: `pull` (it polls), `push` (a signed webhook) or `voucher` (codes loaded ahead).
+	Transport Transport `json:"transport"`
+
+	// UpdatedAt When this was said; null for a provider that never did.
+	UpdatedAt *Time `json:"updated_at"`
 }
 
 // ProviderID A provider.
@@ -3807,10 +3950,16 @@ type Redemption struct {
 	// Examples: 12.500000
 	Amount FullAmount `json:"amount"`
 
+	// Corrections What two operators put right after it was issued, oldest first.
+	Corrections []RedemptionCorrection `json:"corrections"`
+
 	// CreatedAt A time in UTC, RFC 3339, to the microsecond.
 	//
 	// Examples: 2026-08-03T10:55:00.014Z
 	CreatedAt Time `json:"created_at"`
+
+	// DeliveredHours Hours for which credits were given, once it has ended; fewer than `hours` where the provider gave a part.
+	DeliveredHours *FullHours `json:"delivered_hours"`
 
 	// EpochID The epoch whose k was used.
 	//
@@ -3832,6 +3981,9 @@ type Redemption struct {
 	// Examples: rdmp_01kz3n1y0per2vrbs8xjk2e8x2
 	ID RedemptionID `json:"id"`
 
+	// LeaseExpiresAt Until when one of the provider's pollers has it to itself, if one has.
+	LeaseExpiresAt *Time `json:"lease_expires_at"`
+
 	// Metadata The caller's own strings by name, up to 50 and 4 KiB in all. Kept and answered as they are.
 	//
 	// Examples: {"order":"A-17"}
@@ -3845,11 +3997,14 @@ type Redemption struct {
 	// Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
 	ProviderID ProviderID `json:"provider_id"`
 
-	// Reason Why it was rejected, if it was.
+	// Reason Why it was rejected, or less was given, if it was.
 	Reason *Reason `json:"reason"`
 
 	// Recipient Where the provider is to put the credits, if the holder said.
 	Recipient *Recipient `json:"recipient"`
+
+	// RefundedAmount SCH that went back to the account, once it has ended. The rest of `amount` was burned.
+	RefundedAmount *FullAmount `json:"refunded_amount"`
 
 	// Status `requested`, `reserved` (hours earmarked), `dispatched` (with the provider), `issued` (credits given, tokens burned), `acknowledged`; or `rejected`, `cancelled` or `expired`, and then `refunded`; or `unknown`, until the provider has said what it did.
 	Status RedemptionStatus `json:"status"`
@@ -3862,6 +4017,46 @@ type Redemption struct {
 
 	// VoucherCode The code to give to the provider, once a voucher is issued; shown to the owner only.
 	VoucherCode *ExternalID `json:"voucher_code"`
+}
+
+// RedemptionCorrection Hours that were not delivered after all, and the tokens that go back for them.
+type RedemptionCorrection struct {
+	// Amount SCH that go back to the account: hours · k, rounded down.
+	//
+	// Examples: 12.500000
+	Amount FullAmount `json:"amount"`
+
+	// ApprovedAt When, if somebody has. Then it took effect.
+	ApprovedAt *Time `json:"approved_at"`
+
+	// ApprovedBy Who approved it, if somebody has.
+	ApprovedBy *PrincipalID `json:"approved_by"`
+
+	// Hours Hours that back tokens again.
+	//
+	// Examples: 500.000000
+	Hours FullHours `json:"hours"`
+
+	// Number Counted from 1 for each redemption.
+	Number int `json:"number"`
+
+	// ProposedAt A time in UTC, RFC 3339, to the microsecond.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	ProposedAt Time `json:"proposed_at"`
+
+	// ProposedBy Who proposed it.
+	//
+	// Examples: hldr_01kz3efbkqejct09jatt7rtv3g
+	ProposedBy PrincipalID `json:"proposed_by"`
+
+	// Reason Why, in words for people.
+	//
+	// Examples: Sent to the wrong account
+	Reason Reason `json:"reason"`
+
+	// TransactionID The transaction that it made, if somebody has.
+	TransactionID *TransactionID `json:"transaction_id"`
 }
 
 // RedemptionEvent One step of a redemption.
@@ -3934,6 +4129,17 @@ type RedemptionEventData struct {
 // Examples: rdmp_01kz3n1y0per2vrbs8xjk2e8x2
 type RedemptionID = string
 
+// RedemptionLease What one poller has to itself for a while.
+type RedemptionLease struct {
+	// Data The redemptions, oldest first; `lease_expires_at` says until when.
+	Data []Redemption `json:"data"`
+
+	// LeaseID A lease of redemptions.
+	//
+	// Examples: lease_01kz3n2r8cf6z9a4b1d7e5g3hk
+	LeaseID LeaseID `json:"lease_id"`
+}
+
 // RedemptionPage One page of redemptions.
 type RedemptionPage struct {
 	// Data The redemptions, newest first.
@@ -3941,6 +4147,47 @@ type RedemptionPage struct {
 
 	// NextCursor Send it as `cursor` to get the next page. Null on the last page.
 	NextCursor *NextCursor `json:"next_cursor"`
+}
+
+// RedemptionResolution What operators say became of an unknown redemption.
+type RedemptionResolution struct {
+	// ApprovedAt When, if somebody has.
+	ApprovedAt *Time `json:"approved_at"`
+
+	// ApprovedBy Who approved it, if somebody has.
+	ApprovedBy *PrincipalID `json:"approved_by"`
+
+	// Evidence How it is known.
+	//
+	// Examples: Sent to the wrong account
+	Evidence Reason `json:"evidence"`
+
+	// Hours Hours that were given, if they were not all.
+	Hours *FullHours `json:"hours"`
+
+	// Number Counted from 1 for each redemption.
+	Number int `json:"number"`
+
+	// Outcome `issued`; `refunded`; or `dispatched`, where the provider does not know of it, so that it is sent again.
+	Outcome ResolutionOutcome `json:"outcome"`
+
+	// ProposedAt A time in UTC, RFC 3339, to the microsecond.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	ProposedAt Time `json:"proposed_at"`
+
+	// ProposedBy Who proposed it.
+	//
+	// Examples: hldr_01kz3efbkqejct09jatt7rtv3g
+	ProposedBy PrincipalID `json:"proposed_by"`
+
+	// ProviderGrantID The provider's id of the credits, if they were issued.
+	ProviderGrantID *ExternalID `json:"provider_grant_id"`
+
+	// RedemptionID A redemption.
+	//
+	// Examples: rdmp_01kz3n1y0per2vrbs8xjk2e8x2
+	RedemptionID RedemptionID `json:"redemption_id"`
 }
 
 // RedemptionStatus `requested`, `reserved` (hours earmarked), `dispatched` (with the provider), `issued` (credits given, tokens burned), `acknowledged`; or `rejected`, `cancelled` or `expired`, and then `refunded`; or `unknown`, until the provider has said what it did.
@@ -3966,6 +4213,11 @@ type RejectPledgeRequest struct {
 
 // RejectRedemptionRequest Why the provider gives nothing.
 type RejectRedemptionRequest struct {
+	// LeaseID The lease under which it was done. If another came after it, the answer is 409.
+	//
+	// Examples: lease_01kz3n2r8cf6z9a4b1d7e5g3hk
+	LeaseID *LeaseID `json:"lease_id,omitempty"`
+
 	// Reason Why, in words for people.
 	//
 	// Examples: Sent to the wrong account
@@ -3992,6 +4244,15 @@ type RequestID = string
 //
 // Examples: 2026-08-03T11:00:00Z
 type RequestTime = time.Time
+
+// ResolutionList What operators proposed for a redemption.
+type ResolutionList struct {
+	// Data All proposals, oldest first.
+	Data []RedemptionResolution `json:"data"`
+}
+
+// ResolutionOutcome `issued`; `refunded`; or `dispatched`, where the provider does not know of it, so that it is sent again.
+type ResolutionOutcome string
 
 // ReverseTransactionRequest Why a transaction is to be reversed.
 type ReverseTransactionRequest struct {
@@ -4111,6 +4372,20 @@ type Seq = int64
 type ServiceStatus struct {
 	// Status `ok` from `/healthz`, `ready` from `/readyz`.
 	Status string `json:"status"`
+}
+
+// SetDeliveryRequest How redemptions are to be delivered.
+type SetDeliveryRequest struct {
+	// Endpoint The URL that is called for `push`: absolute, https, without user and fragment.
+	//
+	// Examples: https://northwind.example/ballast
+	Endpoint *Endpoint `json:"endpoint,omitempty"`
+
+	// SLASeconds How long a redemption may take, in seconds; a day, when left out.
+	SLASeconds *SLASeconds `json:"sla_seconds,omitempty"`
+
+	// Transport How the provider gets to know: `pull` (it polls), `push` (a signed webhook) or `voucher` (codes loaded ahead).
+	Transport Transport `json:"transport"`
 }
 
 // SetProviderTierRequest A tier to set.
@@ -4304,6 +4579,9 @@ type SignedAmount = string
 //
 // Examples: -5.000000
 type SignedHours = string
+
+// SLASeconds How long a redemption may take, in seconds; a day, when left out.
+type SLASeconds = int
 
 // SubstitutePledgeRequest What takes the place of hours behind tokens. Give `hours` or `amount`; without either, all of them are replaced.
 type SubstitutePledgeRequest struct {
@@ -4827,6 +5105,9 @@ type AtSeq = int64
 // Examples: 0b6f5c1e-7a52-4c7d-9c39-2f1d8e4a6b90
 type BatchIdempotencyKey = IdempotencyKey
 
+// CorrectionNumber defines model for CorrectionNumber.
+type CorrectionNumber = int32
+
 // CoverageStateFilter How well what is out is covered. By default healthy from 1.05, watch from 1.00, call below that, and default below 0.90 or once a margin
 // call has passed its deadline.
 type CoverageStateFilter = CoverageState
@@ -4976,6 +5257,9 @@ type RateLimited = Problem
 
 // RefusedAccountChange Why a request was refused or failed (RFC 9457).
 type RefusedAccountChange = Problem
+
+// RefusedCorrection Why a request was refused or failed (RFC 9457).
+type RefusedCorrection = Problem
 
 // RefusedEpoch Why a request was refused or failed (RFC 9457).
 type RefusedEpoch = Problem
@@ -5361,6 +5645,18 @@ type CancelRedemptionParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// ProposeCorrectionParams defines parameters for ProposeCorrection.
+type ProposeCorrectionParams struct {
+	// IdempotencyKey Chosen by the caller, new for each thing it wants done, the same for each attempt at it. A random UUID is fine.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// ProposeResolutionParams defines parameters for ProposeResolution.
+type ProposeResolutionParams struct {
+	// IdempotencyKey Chosen by the caller, new for each thing it wants done, the same for each attempt at it. A random UUID is fine.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
 // GetTrialBalanceParams defines parameters for GetTrialBalance.
 type GetTrialBalanceParams struct {
 	// At The moment to look at, up to now; left out, it is now.
@@ -5505,6 +5801,12 @@ type CreatePolicyJSONRequestBody = CreatePolicyRequest
 // ApprovePolicyJSONRequestBody defines body for ApprovePolicy for application/json ContentType.
 type ApprovePolicyJSONRequestBody = ApprovePolicyRequest
 
+// SetDeliveryJSONRequestBody defines body for SetDelivery for application/json ContentType.
+type SetDeliveryJSONRequestBody = SetDeliveryRequest
+
+// LeaseRedemptionsJSONRequestBody defines body for LeaseRedemptions for application/json ContentType.
+type LeaseRedemptionsJSONRequestBody = LeaseRedemptionsRequest
+
 // IssueRedemptionJSONRequestBody defines body for IssueRedemption for application/json ContentType.
 type IssueRedemptionJSONRequestBody = IssueRedemptionRequest
 
@@ -5523,8 +5825,23 @@ type EnterQuotesJSONRequestBody = EnterQuotesRequest
 // CreateRedemptionJSONRequestBody defines body for CreateRedemption for application/json ContentType.
 type CreateRedemptionJSONRequestBody = CreateRedemptionRequest
 
+// AcknowledgeRedemptionJSONRequestBody defines body for AcknowledgeRedemption for application/json ContentType.
+type AcknowledgeRedemptionJSONRequestBody = EmptyRequest
+
 // CancelRedemptionJSONRequestBody defines body for CancelRedemption for application/json ContentType.
 type CancelRedemptionJSONRequestBody = EmptyRequest
+
+// ProposeCorrectionJSONRequestBody defines body for ProposeCorrection for application/json ContentType.
+type ProposeCorrectionJSONRequestBody = ProposeCorrectionRequest
+
+// ApproveCorrectionJSONRequestBody defines body for ApproveCorrection for application/json ContentType.
+type ApproveCorrectionJSONRequestBody = EmptyRequest
+
+// ProposeResolutionJSONRequestBody defines body for ProposeResolution for application/json ContentType.
+type ProposeResolutionJSONRequestBody = ProposeResolutionRequest
+
+// ApproveResolutionJSONRequestBody defines body for ApproveResolution for application/json ContentType.
+type ApproveResolutionJSONRequestBody = ApproveResolutionRequest
 
 // ReverseTransactionJSONRequestBody defines body for ReverseTransaction for application/json ContentType.
 type ReverseTransactionJSONRequestBody = ReverseTransactionRequest
