@@ -39,20 +39,19 @@ CROSS JOIN LATERAL (SELECT digest FROM idempotency WHERE idempotency.digest = wa
 	// The clock and the order of the journal are read after the locks are held.
 	drawOrderSQL = `SELECT ballast_now(), array_agg(nextval('journal_seq')) FROM generate_series(1, $1::int)`
 
-	// One statement writes the journal and the balances, so that the guards of both see both.
+	// One statement writes the journal and the balances, so that the guards of both see both. Columns are unnested side by side in the SELECT
+	// list, which hands rows on as they come; in FROM, each column would be put into a store of its own first, and taken out again.
 	writeJournalSQL = `
 WITH entered AS (
-    INSERT INTO transactions (seq, id, kind, lines, caller, idempotency_digest, request_digest, subject_id, epoch_id, reverses,
-                              reference, metadata, details, created_at)
-    SELECT t.seq, t.id, t.kind, t.lines, t.caller, t.digest, t.request, t.subject, t.epoch, t.reverses,
-           t.reference, t.metadata::jsonb, t.details::jsonb, $1
-    FROM unnest($2::bigint[], $3::uuid[], $4::text[], $5::smallint[], $6::uuid[], $7::uuid[], $8::uuid[], $9::uuid[], $10::uuid[],
-                $11::bigint[], $12::text[], $13::text[], $14::text[])
-      AS t (seq, id, kind, lines, caller, digest, request, subject, epoch, reverses, reference, metadata, details)
+    INSERT INTO transactions (created_at, seq, id, kind, lines, caller, idempotency_digest, request_digest, subject_id, epoch_id, reverses,
+                              reference, metadata, details)
+    SELECT $1, unnest($2::bigint[]), unnest($3::uuid[]), unnest($4::text[]), unnest($5::smallint[]), unnest($6::uuid[]), unnest($7::uuid[]),
+           unnest($8::uuid[]), unnest($9::uuid[]), unnest($10::uuid[]), unnest($11::bigint[]),
+           unnest($12::text[]), unnest($13::text[])::jsonb, unnest($14::text[])::jsonb
 ), posted AS (
     INSERT INTO postings (seq, line, from_account, to_account, asset, amount, from_balance, from_version, to_balance, to_version)
-    SELECT * FROM unnest($15::bigint[], $16::smallint[], $17::uuid[], $18::uuid[], $19::text[], $20::bigint[],
-                         $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[])
+    SELECT unnest($15::bigint[]), unnest($16::smallint[]), unnest($17::uuid[]), unnest($18::uuid[]), unnest($19::text[]), unnest($20::bigint[]),
+           unnest($21::bigint[]), unnest($22::bigint[]), unnest($23::bigint[]), unnest($24::bigint[])
 )
 UPDATE accounts a
 SET debits = n.debits, credits = n.credits, balance = n.credits - n.debits, version = n.version,

@@ -1,0 +1,2 @@
+DROP INDEX transactions_reverses_key;
+ALTER TABLE transactions ADD CONSTRAINT transactions_reverses_key UNIQUE (reverses);
