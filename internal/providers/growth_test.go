@@ -16,26 +16,19 @@ const rowsReadSQL = `
 SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname = ANY ($1))
 FROM pg_stat_user_tables WHERE relname = ANY ($1)`
 
-// writeThrough has the ledger write through one connection of its own, and returns a function that counts what a call of it read.
-func (w *world) writeThrough() (reads func(do func()) int64) {
+// oneConnection returns a pool that has one only, and a function that counts what a call read through it.
+func (w *world) oneConnection() (pool *pgxpool.Pool, reads func(do func()) int64) {
 	w.t.Helper()
 	config := w.App.Config().Copy()
 	config.MaxConns = 1
-	writes, err := pgxpool.NewWithConfig(w.t.Context(), config)
+	pool, err := pgxpool.NewWithConfig(w.t.Context(), config)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	l := ledger.New(w.App, writes, ledger.Options{})
-	w.t.Cleanup(func() {
-		if err := l.Close(context.WithoutCancel(w.t.Context())); err != nil {
-			w.t.Error(err)
-		}
-		writes.Close()
-	})
-	w.ledger, w.store = l, providers.NewStore(w.App, l)
-	tables := []string{"transactions", "postings", "mints", "accounts", "pledges", "pledge_windows", "pledge_positions", "redemptions"}
+	w.t.Cleanup(pool.Close)
+	tables := []string{"transactions", "postings", "mints", "accounts", "pledges", "pledge_windows", "pledge_positions", "pledge_shortfalls", "redemptions"}
 	so := func() (n int64) {
-		if _, err := writes.Exec(w.t.Context(), `SELECT pg_stat_force_next_flush()`); err != nil {
+		if _, err := pool.Exec(w.t.Context(), `SELECT pg_stat_force_next_flush()`); err != nil {
 			w.t.Fatal(err)
 		}
 		if err := w.Pool.QueryRow(w.t.Context(), rowsReadSQL, tables).Scan(&n); err != nil {
@@ -43,11 +36,25 @@ func (w *world) writeThrough() (reads func(do func()) int64) {
 		}
 		return n
 	}
-	return func(do func()) int64 {
+	return pool, func(do func()) int64 {
 		before := so()
 		do()
 		return so() - before
 	}
+}
+
+// writeThrough has the ledger write through one connection of its own, and returns a function that counts what a call of it read.
+func (w *world) writeThrough() (reads func(do func()) int64) {
+	w.t.Helper()
+	writes, reads := w.oneConnection()
+	l := ledger.New(w.App, writes, ledger.Options{})
+	w.t.Cleanup(func() {
+		if err := l.Close(context.WithoutCancel(w.t.Context())); err != nil {
+			w.t.Error(err)
+		}
+	})
+	w.ledger, w.store = l, providers.NewStore(w.App, l)
+	return reads
 }
 
 // The plans of the write path are made by a connection's first mints, of one of two pledges, and kept. What they read must grow neither

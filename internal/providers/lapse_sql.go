@@ -16,13 +16,16 @@ import (
 )
 
 const (
-	// The balances are in the order of pledgeAccountKinds: available, backing, and as the fifth earmarked.
+	// The positions that are due, or whose class is sunset, are found first: of the others nothing has lapsed. The balances are in the
+	// order of pledgeAccountKinds: available, backing, and as the fifth earmarked.
 	selectLapsingSQL = selectPledgesSQL + `
-WHERE p.status IN ('active', 'defaulted') AND p.id > $1 AND a.balances[1] + a.balances[2] > 0
+WHERE p.id = ANY (ARRAY(
+    SELECT x.pledge_id FROM pledge_positions x
+    WHERE x.live AND x.pledge_id > $1 AND (x.due_at <= $2 OR x.gpu_class = ANY (ARRAY(
+        SELECT s.gpu_class FROM class_sunsets s WHERE s.status = 'announced' AND s.sunset_at <= $2)))))
+  AND p.status IN ('active', 'defaulted') AND a.balances[1] + a.balances[2] > 0
   AND a.balances[1] + a.balances[2] + a.balances[5] > pledge_hours_to_come(p.id, $2)
 ORDER BY p.id LIMIT $3`
-
-	selectOwedSQL = `SELECT provider_owes($1) - provider_backing_worth($1, ballast_now())`
 
 	insertShortfallSQL = `
 INSERT INTO pledge_shortfalls (seq, pledge_id, hours, k, haircut, epoch_id, sch, recorded_at)
@@ -32,6 +35,8 @@ VALUES ($1, $2, $3::bigint, $4::numeric, $5::numeric, $6, ceil($3::bigint * $4::
 SELECT e.id, f.k FROM epochs e JOIN epoch_factors f ON f.epoch_id = e.id AND f.gpu_class = $1
 WHERE e.effective_at <= ballast_now() ORDER BY e.effective_at DESC LIMIT 1`
 )
+
+var selectOwedSQL = `SELECT ` + owedBeyond("$1::uuid", "clock.now") + ` FROM (SELECT ballast_now() AS now OFFSET 0) AS clock`
 
 // selectLapsing returns the next pledges of which hours have lapsed by now, in the order of their ids.
 func selectLapsing(ctx context.Context, db ledger.Querier, after uuid.UUID, now time.Time) ([]Pledge, error) {

@@ -11,26 +11,23 @@ import (
 
 const (
 	// What is behind tokens or earmarked and exceeds what is still to come after the notice lapses within it, from the first closing
-	// on that leaves less.
+	// on that leaves less. Until a position is due, or its class is sunset, all of its hours are to come.
 	atRiskSQL = `
-FROM pledges p
-JOIN accounts b ON b.pledge_id = p.id AND b.kind = 'pledge_backing' AND b.balance > 0
-JOIN accounts e ON e.pledge_id = p.id AND e.kind = 'pledge_earmarked'
+FROM pledge_positions x
+JOIN pledges p ON p.id = x.pledge_id
 CROSS JOIN LATERAL (SELECT ballast_now() AS now OFFSET 0) AS clock
 CROSS JOIN LATERAL (
-    SELECT LEAST(b.balance, b.balance + e.balance - pledge_hours_to_come(p.id, clock.now + $1::interval)) AS hours OFFSET 0
+    SELECT LEAST(x.backing, x.backing + x.earmarked - pledge_hours_to_come(x.pledge_id, clock.now + $1::interval)) AS hours OFFSET 0
 ) AS lapsing
 CROSS JOIN LATERAL (
     SELECT LEAST(
-        (SELECT w.ends_at FROM pledge_windows w WHERE w.pledge_id = p.id AND w.later_hours < b.balance + e.balance ORDER BY w.ends_at LIMIT 1),
+        (SELECT w.ends_at FROM pledge_windows w WHERE w.pledge_id = p.id AND w.later_hours < x.backing + x.earmarked ORDER BY w.ends_at LIMIT 1),
         (SELECT min(s.sunset_at) FROM class_sunsets s WHERE s.gpu_class = p.gpu_class AND s.status = 'announced')) AS at OFFSET 0
 ) AS closing
-WHERE p.status IN ('active', 'defaulted') AND lapsing.hours > 0`
+WHERE x.live AND x.backing > 0 AND (x.due_at <= clock.now + $1::interval OR class_sunset_at(x.gpu_class) <= clock.now + $1::interval)
+  AND p.status IN ('active', 'defaulted') AND lapsing.hours > 0`
 
-	selectToCallSQL = `SELECT p.id` + atRiskSQL + ` AND p.provider_id = $2 AND p.id > $3 ORDER BY p.id LIMIT $4`
-
-	selectInNeedSQL = `
-SELECT p.id FROM providers p WHERE provider_owes(p.id) > provider_backing_worth(p.id, ballast_now() + $1::interval) ORDER BY p.id`
+	selectToCallSQL = `SELECT p.id` + atRiskSQL + ` AND x.provider_id = $2 AND p.id > $3 ORDER BY p.id LIMIT $4`
 
 	// In the order of ids, as the write path locks them.
 	lockPledgesSQL = `SELECT FROM accounts WHERE pledge_id = ANY($1) AND kind = 'pledge_available' ORDER BY id FOR NO KEY UPDATE`
@@ -42,19 +39,6 @@ ON CONFLICT (pledge_id) WHERE status = 'open' DO UPDATE SET closes_at = excluded
     WHERE (rollover_calls.closes_at, rollover_calls.hours) IS DISTINCT FROM (excluded.closes_at, excluded.hours)
 RETURNING xmax = 0`
 
-	// Of one pledge, or of all where $2 is null.
-	answerCallsSQL = `
-WITH safe AS MATERIALIZED (
-    SELECT called.provider_id
-    FROM (SELECT DISTINCT p.provider_id FROM rollover_calls c JOIN pledges p ON p.id = c.pledge_id
-          WHERE c.status = 'open' AND ($2::uuid IS NULL OR c.pledge_id = $2)) AS called
-    WHERE provider_owes(called.provider_id) <= provider_backing_worth(called.provider_id, ballast_now() + $1::interval)
-)
-UPDATE rollover_calls c SET status = 'answered', closed_at = ballast_now()
-FROM pledges of
-WHERE of.id = c.pledge_id AND c.status = 'open' AND ($2::uuid IS NULL OR c.pledge_id = $2)
-  AND (of.provider_id IN (SELECT provider_id FROM safe) OR NOT EXISTS (SELECT` + atRiskSQL + ` AND p.id = c.pledge_id))`
-
 	defaultCallSQL = `UPDATE rollover_calls SET status = 'defaulted', closed_at = $2 WHERE pledge_id = $1 AND status = 'open'`
 
 	listCallsSQL = `
@@ -63,6 +47,26 @@ FROM rollover_calls c JOIN pledges p ON p.id = c.pledge_id
 WHERE ($1::uuid IS NULL OR p.provider_id = $1) AND ($2::uuid IS NULL OR c.pledge_id = $2) AND ($3::text IS NULL OR c.status = $3)
   AND ($4::uuid IS NULL OR c.id < $4)
 ORDER BY c.id DESC LIMIT $5`
+)
+
+var (
+	selectInNeedSQL = `
+SELECT p.id FROM (SELECT ballast_now() + $1::interval AS noticed OFFSET 0) AS clock CROSS JOIN providers p
+WHERE ` + owedBeyond("p.id", "clock.noticed") + ` > 0 ORDER BY p.id`
+
+	// Of one pledge, or of all where $2 is null. Pledges are looked up one by one, since few are called of all that there were.
+	answerCallsSQL = `
+WITH safe AS MATERIALIZED (
+    SELECT called.provider_id
+    FROM (SELECT ballast_now() + $1::interval AS noticed OFFSET 0) AS clock
+    CROSS JOIN (SELECT DISTINCT (SELECT p.provider_id FROM pledges p WHERE p.id = c.pledge_id) AS provider_id FROM rollover_calls c
+                WHERE c.status = 'open' AND ($2::uuid IS NULL OR c.pledge_id = $2)) AS called
+    WHERE ` + owedBeyond("called.provider_id", "clock.noticed") + ` <= 0
+)
+UPDATE rollover_calls c SET status = 'answered', closed_at = ballast_now()
+WHERE c.status = 'open' AND ($2::uuid IS NULL OR c.pledge_id = $2)
+  AND ((SELECT of.provider_id FROM pledges of WHERE of.id = c.pledge_id) IN (SELECT provider_id FROM safe)
+       OR NOT EXISTS (SELECT` + atRiskSQL + ` AND p.id = c.pledge_id))`
 )
 
 // newIDs returns fresh ids in their order.
