@@ -18,7 +18,7 @@ func CheckIndex(ctx context.Context, db ledger.Querier) ([]ledger.Check, error) 
 		return nil, err
 	}
 	check := ledger.Check{Name: "index_follows_from_its_quotes", OK: true, Detail: fmt.Sprintf("%d fixings computed again", len(fixings))}
-	x, err := newIndexer(ctx, db, 0)
+	x, err := newIndexer(ctx, db, fixing{})
 	if err != nil {
 		return nil, err
 	}

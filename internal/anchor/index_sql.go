@@ -14,7 +14,7 @@ import (
 
 const (
 	selectLastFixingSQL = `
-SELECT f.number, f.at, f.batches, ballast_now()
+SELECT f.number, f.at, f.batches, f.method, f.inputs_sha256, ballast_now()
 FROM (VALUES (1)) AS always LEFT JOIN LATERAL (SELECT * FROM index_fixings ORDER BY number DESC LIMIT 1) AS f ON true`
 
 	selectBatchesSQL = `SELECT COALESCE(max(number), 0) FROM quote_batches WHERE received_at <= $1`
@@ -54,11 +54,13 @@ SELECT number, at, batches, method, min_sources, quote_max_age_seconds, carry_li
 func selectLastFixing(ctx context.Context, db ledger.Querier) (f fixing, now time.Time, err error) {
 	var number, batches *int
 	var at *time.Time
-	if err := db.QueryRow(ctx, selectLastFixingSQL).Scan(&number, &at, &batches, &now); err != nil {
+	var method *string
+	var inputs []byte
+	if err := db.QueryRow(ctx, selectLastFixingSQL).Scan(&number, &at, &batches, &method, &inputs, &now); err != nil {
 		return f, now, fmt.Errorf("anchor: last fixing: %w", err)
 	}
 	if number != nil {
-		f = fixing{number: *number, at: at.UTC(), batches: *batches}
+		f = fixing{number: *number, at: at.UTC(), batches: *batches, method: *method, inputs: inputs}
 	}
 	return f, now.UTC(), nil
 }

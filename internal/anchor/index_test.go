@@ -187,6 +187,42 @@ func TestIndexCatchesUpAsIfItHadNeverStopped(t *testing.T) {
 }
 
 // The life of an index without quotes: fresh while they count, carried for a week, then stale, and fresh again with new ones.
+// What the last fixing found is told from the quotes by doubling the one and not the other.
+func TestAMidnightWithTheSameQuotesTakesWhatWasFound(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		tamper  string
+		quote   bool
+		doubled bool
+	}{
+		"the same quotes":               {doubled: true},
+		"another quote":                 {quote: true},
+		"a price that was carried":      {tamper: `UPDATE index_values SET status = 'carried', sources = 1, stale_since = NULL WHERE gpu_class = 'GH200'`},
+		"a fixing by another method":    {tamper: `UPDATE index_fixings SET method = 'by hand'`},
+		"a fixing of inputs of another": {tamper: `UPDATE index_fixings SET inputs_sha256 = sha256('')`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMarket(t)
+			before := m.h100().PriceUSD.Decimal
+			tamper(t, m.Pool, `UPDATE index_values SET price_usd = price_usd * 2 WHERE gpu_class = 'H100-SXM-80GB'`)
+			if tt.tamper != "" {
+				tamper(t, m.Pool, tt.tamper)
+			}
+			if tt.quote {
+				if err := m.enter("L4-24GB", map[string]string{"lambda": "1.25"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			m.after(a24h)
+			after := m.h100().PriceUSD.Decimal
+			if doubled := after.Equal(before.Mul(decimal.NewFromInt(2))); doubled != tt.doubled {
+				t.Errorf("the price was %s and is %s", before, after)
+			}
+		})
+	}
+}
+
 func TestIndexAgesAndComesBack(t *testing.T) {
 	t.Parallel()
 	m := newMarket(t)

@@ -80,23 +80,23 @@ func UpdateIndexTx(ctx context.Context, tx pgx.Tx, p IndexPolicy) (made int, err
 	return len(due), nil
 }
 
-// dueFixings returns the number of the last fixing, and those that are due: the midnights since then, and now if there are quotes that
+// dueFixings returns the last fixing, whose number is 0 if there is none, and those that are due: the midnights since then, and now if there are quotes that
 // none of them would have seen. While there are no quotes at all, nothing is due.
-func dueFixings(ctx context.Context, tx pgx.Tx) (after int, due []fixing, err error) {
-	last, now, err := selectLastFixing(ctx, tx)
+func dueFixings(ctx context.Context, tx pgx.Tx) (after fixing, due []fixing, err error) {
+	after, now, err := selectLastFixing(ctx, tx)
 	if err != nil {
-		return 0, nil, err
+		return after, nil, err
 	}
-	after = last.number
+	last := after
 	known, err := selectBatches(ctx, tx, now)
 	if err != nil || known == 0 {
-		return 0, nil, err
+		return after, nil, err
 	}
-	if after > 0 {
+	if after.number > 0 {
 		for at := last.at.Truncate(day).Add(day); !at.After(now) && len(due) < maxFixingsAtOnce; at = at.Add(day) {
 			batches, err := selectBatches(ctx, tx, at)
 			if err != nil {
-				return 0, nil, err
+				return after, nil, err
 			}
 			last = fixing{number: last.number + 1, at: at, batches: max(last.batches, batches)}
 			due = append(due, last)
@@ -117,8 +117,8 @@ type indexer struct {
 	findings map[string]finding
 }
 
-// newIndexer returns one that goes on after a fixing.
-func newIndexer(ctx context.Context, db ledger.Querier, after int) (*indexer, error) {
+// newIndexer returns one that goes on after a fixing, or begins with the first after the zero one.
+func newIndexer(ctx context.Context, db ledger.Querier, after fixing) (*indexer, error) {
 	classes, err := selectClasses(ctx, db)
 	if err != nil {
 		return nil, err
@@ -127,8 +127,30 @@ func newIndexer(ctx context.Context, db ledger.Querier, after int) (*indexer, er
 	for _, c := range classes {
 		x.figures[c.Name] = figures{name: c.Name, memory: c.MemoryGB, bandwidth: c.BandwidthTBs, compute: c.BF16TFLOPS}
 	}
-	x.past, err = selectSeries(ctx, db, after)
-	return x, err
+	if x.past, err = selectSeries(ctx, db, after.number); err != nil {
+		return nil, err
+	}
+	x.recall(after)
+	return x, nil
+}
+
+// recall takes up what the last fixing found, so that a midnight at which the quotes are still the same costs no computation. The
+// values of a fixing have all of that, unless one was carried: what the quotes said then was not kept.
+func (x *indexer) recall(last fixing) {
+	if last.number == 0 || last.method != IndexMethod || len(last.inputs) != len(x.inputs) {
+		return
+	}
+	found := make(map[string]finding, len(x.past))
+	for class, past := range x.past {
+		v := past.last()
+		if v.Fixing != last.number || v.Status == IndexCarried {
+			return
+		}
+		if v.Sources > 0 {
+			found[class] = finding{sources: v.Sources, price: v.PriceUSD.Decimal}
+		}
+	}
+	x.inputs, x.findings = [sha256.Size]byte(last.inputs), found
 }
 
 // fix computes a fixing from the quotes that count at its time, and notes the hash of its inputs.
