@@ -8,12 +8,11 @@ import (
 	"github.com/shopspring/decimal"
 
 	"github.com/ballast-compute/ballast/internal/jobs"
-	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
 	"github.com/ballast-compute/ballast/internal/providers"
-	"github.com/ballast-compute/ballast/internal/redeem"
 )
 
+// do takes a step that is no trade.
 func (w *world) do(s step) error {
 	switch s.Do {
 	case advance:
@@ -24,16 +23,6 @@ func (w *world) do(s step) error {
 		return w.verify(s)
 	case reject:
 		return w.reject(s)
-	case mint:
-		return w.mint(s)
-	case transfer:
-		return w.transfer(s)
-	case redemption:
-		return w.request(s)
-	case issue, refuse, cancel:
-		return w.settle(s)
-	case release:
-		return w.release(s)
 	case again:
 		return w.again()
 	case quote:
@@ -42,8 +31,6 @@ func (w *world) do(s step) error {
 		return w.epoch(s)
 	case sweep:
 		return w.sweep()
-	case substitute:
-		return w.substitute(s)
 	case sunset:
 		return w.sunset(s)
 	case policy:
@@ -147,30 +134,6 @@ func curve(n *providers.NewPledge, s step) {
 	n.Hours = money.Micros(hours)
 }
 
-// substitute puts another pledge of the same provider behind the tokens of one, as a provider that is called would.
-func (w *world) substitute(s step) error {
-	old, err := choose(w.pledges, s.A)
-	if err != nil {
-		return err
-	}
-	for i := range w.pledges {
-		other := w.pledges[(int(s.B)+i)%len(w.pledges)]
-		if other.provider != old.provider || other.id == old.id {
-			continue
-		}
-		n := providers.NewSubstitution{ProviderID: old.provider, PledgeID: old.id, SubstituteID: other.id}
-		if hours := micros(s.N); s.N%3 > 0 {
-			n.Hours = &hours
-		}
-		return w.effect(func() (bool, error) {
-			n.Call = w.call(old.provider)
-			_, replayed, err := w.providers.Substitute(w.ctx, n)
-			return replayed, err
-		})
-	}
-	return errNobody
-}
-
 func (w *world) verify(s step) error {
 	p, err := choose(w.pledges, s.A)
 	if err != nil {
@@ -180,10 +143,16 @@ func (w *world) verify(s step) error {
 	if s.B%3 == 0 {
 		haircut = decimal.New(int64(s.B%500_000), -6)
 	}
-	return w.effect(func() (bool, error) {
-		_, replayed, err := w.providers.Verify(w.ctx, providers.Verification{Call: w.call(w.operators[0]), PledgeID: p.id, Haircut: haircut})
+	v := providers.Verification{Call: w.call(w.operators[0]), PledgeID: p.id, Haircut: haircut}
+	call := func() (bool, error) {
+		_, replayed, err := w.providers.Verify(w.ctx, v)
 		return replayed, err
-	})
+	}
+	if _, err := call(); err != nil {
+		return err
+	}
+	w.last = call
+	return nil
 }
 
 func (w *world) reject(s step) error {
@@ -193,57 +162,6 @@ func (w *world) reject(s step) error {
 	}
 	_, err = w.providers.Reject(w.ctx, providers.Rejection{Caller: w.operators[0], PledgeID: p.id, Reason: "simulated"})
 	return err
-}
-
-func (w *world) mint(s step) error {
-	p, err := choose(w.pledges, s.A)
-	if err != nil {
-		return err
-	}
-	to, err := choose(w.holders, s.B)
-	if err != nil {
-		return err
-	}
-	return w.effect(func() (bool, error) {
-		_, replayed, err := w.providers.Mint(w.ctx, providers.NewMint{
-			Call: w.call(p.provider), ProviderID: p.provider, PledgeID: p.id, AccountID: to.id, Amount: large(s.N),
-		})
-		return replayed, err
-	})
-}
-
-func (w *world) transfer(s step) error {
-	from, err := choose(w.holders, s.A)
-	if err != nil {
-		return err
-	}
-	to, err := choose(w.holders, s.B)
-	if err != nil {
-		return err
-	}
-	return w.effect(func() (bool, error) {
-		v := w.books.Transfer(w.ctx, &ledger.Transfer{Call: w.call(from.holder), Owner: from.holder, From: from.id, To: to.id, Amount: micros(s.N)})
-		return v.Replayed, v.Err
-	})
-}
-
-// effect calls what moves value, and keeps the call if it took effect, so that it can be made again.
-func (w *world) effect(call func() (replayed bool, err error)) error {
-	count := w.count
-	replayed, err := call()
-	if err != nil {
-		return err
-	}
-	if replayed {
-		return fmt.Errorf("the first call with its key was taken for a repetition")
-	}
-	w.last = func() (bool, error) {
-		now := w.count
-		w.count = count
-		defer func() { w.count = now }()
-		return call()
-	}
-	return nil
 }
 
 // again repeats the last call under its key.
@@ -263,65 +181,4 @@ func (w *world) again() error {
 		return fmt.Errorf("invariant 7: a repeated call took effect again")
 	}
 	return nil
-}
-
-func (w *world) request(s step) error {
-	from, err := choose(w.holders, s.A)
-	if err != nil {
-		return err
-	}
-	p, err := choose(w.pledges, s.B)
-	if err != nil {
-		return err
-	}
-	return w.effect(func() (bool, error) {
-		r, replayed, err := w.redeem.Request(w.ctx, redeem.NewRedemption{
-			Call: w.call(from.holder), Owner: from.holder, AccountID: from.id, Amount: micros(s.N), ProviderID: p.provider, GPUClass: p.class,
-		})
-		if err == nil && !replayed {
-			w.open = append(w.open, opened{id: r.ID, provider: p.provider, holder: from.holder})
-		}
-		return replayed, err
-	})
-}
-
-// settle brings a redemption to one of its ends.
-func (w *world) settle(s step) error {
-	r, err := choose(w.open, s.A)
-	if err != nil {
-		return err
-	}
-	err = w.effect(func() (replayed bool, err error) {
-		switch s.Do {
-		case issue:
-			_, replayed, err = w.redeem.Issue(w.ctx, redeem.Issuance{
-				Call: w.call(r.provider), ProviderID: r.provider, RedemptionID: r.id, GrantID: "grant " + r.id.String(),
-			})
-		case refuse:
-			_, replayed, err = w.redeem.Reject(w.ctx, redeem.Rejection{
-				Call: w.call(r.provider), ProviderID: r.provider, RedemptionID: r.id, Reason: "simulated",
-			})
-		default:
-			_, replayed, err = w.redeem.Cancel(w.ctx, redeem.Cancellation{Call: w.call(r.holder), Owner: r.holder, RedemptionID: r.id})
-		}
-		return replayed, err
-	})
-	if err == nil {
-		at := int(s.A) % len(w.open)
-		w.open = append(w.open[:at], w.open[at+1:]...)
-	}
-	return err
-}
-
-func (w *world) release(s step) error {
-	p, err := choose(w.pledges, s.A)
-	if err != nil {
-		return err
-	}
-	return w.effect(func() (bool, error) {
-		_, replayed, err := w.providers.Release(w.ctx, providers.Release{
-			Call: w.call(p.provider), ProviderID: p.provider, PledgeID: p.id, Hours: micros(s.N),
-		})
-		return replayed, err
-	})
 }

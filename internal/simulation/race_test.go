@@ -64,7 +64,7 @@ func TestMintsRaceWhatTheyRelyOn(t *testing.T) {
 				}
 				passed += minted
 			}
-			if err := errors.Join(w.sweep(), w.prove()); err != nil {
+			if err := errors.Join(w.sweep(), w.prove(), w.proveIndex()); err != nil {
 				t.Error(err)
 			}
 			t.Logf("%d races against %s: %d mints passed, %d were refused", races, against.name, passed, 2*races-passed)

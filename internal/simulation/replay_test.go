@@ -31,8 +31,9 @@ type replay struct {
 	// pledges are those of whom an account was seen, by provider.
 	pledges map[uuid.UUID]map[uuid.UUID]*collateral
 	issued  map[uuid.UUID]int64
-	// transactions counts them by kind.
+	// transactions counts them by kind, and entered counts all.
 	transactions map[string]int
+	entered      int
 }
 
 // redeemed is a redemption on its way: what it has in escrow, and who is to give credits for it.
@@ -79,37 +80,56 @@ type entry struct {
 	toBalance, toVersion     int64
 }
 
+// readAtOnce is how many transactions are read at a time, each of which has a posting at least.
+const readAtOnce = 500
+
+// Each transaction is found by its seq, and its postings by theirs, whatever the planner thinks: there is a plan for all of the steps.
 const newEntriesSQL = `
 SELECT t.seq, p.line, t.lines, t.kind, t.idempotency_digest, t.subject_id, t.created_at,
        p.from_account, p.to_account, p.asset, p.amount, p.from_balance, p.from_version, p.to_balance, p.to_version
-FROM transactions t JOIN postings p ON p.seq = t.seq WHERE t.seq > $1 ORDER BY t.seq, p.line`
+FROM (SELECT * FROM transactions WHERE seq > $1 ORDER BY seq LIMIT $2) AS t
+CROSS JOIN LATERAL (SELECT * FROM postings WHERE seq = t.seq ORDER BY line OFFSET 0) AS p`
 
 // catchUp reads what was added, and says what in it breaks an invariant. There is one process and one step at a time, so that
 // whatever is above the last seq is new.
 func (r *replay) catchUp(ctx context.Context) error {
-	rows, err := r.db.Query(ctx, newEntriesSQL, r.seq)
-	if err != nil {
-		return err
+	for {
+		rows, err := r.db.Query(ctx, newEntriesSQL, r.seq, readAtOnce)
+		if err != nil {
+			return err
+		}
+		entries, err := pgx.CollectRows(rows, scanEntry)
+		if err == nil {
+			err = r.enterAll(ctx, entries)
+		}
+		if err != nil || len(entries) < readAtOnce {
+			return err
+		}
 	}
-	entries, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e entry, err error) {
-		err = row.Scan(&e.seq, &e.line, &e.lines, &e.kind, &e.digest, &e.subject, &e.at, &e.from, &e.to, &e.asset, &e.amount,
-			&e.fromBalance, &e.fromVersion, &e.toBalance, &e.toVersion)
-		return e, err
-	})
-	if err != nil {
-		return err
-	}
+}
+
+func scanEntry(row pgx.CollectableRow) (e entry, err error) {
+	err = row.Scan(&e.seq, &e.line, &e.lines, &e.kind, &e.digest, &e.subject, &e.at, &e.from, &e.to, &e.asset, &e.amount,
+		&e.fromBalance, &e.fromVersion, &e.toBalance, &e.toVersion)
+	return e, err
+}
+
+func (r *replay) enterAll(ctx context.Context, entries []entry) error {
 	for len(entries) > 0 {
 		lines := int(entries[0].lines)
 		if len(entries) < lines || entries[lines-1].seq != entries[0].seq {
 			return fmt.Errorf("transaction %d has not its %d lines", entries[0].seq, lines)
 		}
-		if err := r.enter(ctx, entries[:lines]); err != nil {
+		err := r.enter(ctx, entries[:lines])
+		if err == nil {
+			err = r.check()
+		}
+		if err != nil {
 			return fmt.Errorf("transaction %d (%s): %w", entries[0].seq, entries[0].kind, err)
 		}
 		entries = entries[lines:]
 	}
-	return r.check()
+	return nil
 }
 
 // enter replays one transaction.
@@ -123,6 +143,7 @@ func (r *replay) enter(ctx context.Context, lines []entry) error {
 	}
 	r.digests[first.digest], r.seq, r.at = true, first.seq, first.at
 	r.transactions[first.kind]++
+	r.entered++
 	for i := range lines {
 		if err := r.post(ctx, &lines[i]); err != nil {
 			return fmt.Errorf("line %d: %w", i, err)
@@ -218,7 +239,7 @@ func (r *replay) rules(ctx context.Context, lines []entry) error {
 	return nil
 }
 
-// check holds the state after a step to the invariants that are about sums.
+// check holds the state after a transaction to the invariants that are about sums.
 func (r *replay) check() error {
 	if r.minted-r.burned != r.held {
 		return fmt.Errorf("invariant 3: minted %d less burned %d is not what is held, %d", r.minted, r.burned, r.held)

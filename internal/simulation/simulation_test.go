@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,18 +17,27 @@ import (
 )
 
 const (
-	years = 10 * 365 * 24 * time.Hour
+	year  = 365 * 24 * time.Hour
+	years = 10 * year
 	// months is what passes where time is short: the index, of which there is one a day, takes most of it.
 	months    = 240 * 24 * time.Hour
 	manySteps = 20_000
 	// proofEvery is how many steps pass at least between two readings of every check of the program, each of which reads the
 	// whole journal, and proofs how many such readings there are at most.
 	proofEvery, proofs = 500, 20
+	// tellEvery is after how many steps the test says how far it is.
+	tellEvery = 10_000
 	// shrinkTime is how long a failure is made smaller.
 	shrinkTime = time.Minute
 	// timeToProve is left for the last of them.
 	timeToProve = 90 * time.Second
 )
+
+// TestMain lets garbage lie for longer: there is little memory in use, and much that is soon done with.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400)
+	os.Exit(m.Run())
+}
 
 // TestTenYears takes the seed and the number of steps of a failure from BALLAST_SIMULATION, as in "7/1500". The million steps of
 // BALLAST_LONG are taken in four worlds at once, and need more time than a test has by default: -timeout 3h.
@@ -57,8 +67,8 @@ func simulate(t *testing.T, seed uint64, n int) {
 	steps := draw(seed, n)
 	w := newWorld(t, dayOf(n))
 	taken, err := w.run(t, steps)
-	t.Logf("seed %d: %d steps, %s of the domain's time, %d transactions: %s",
-		seed, taken, w.clock.Now().Sub(w.began).Round(24*time.Hour), len(w.replay.digests), w.summary())
+	t.Logf("seed %d: %d steps, %s of the domain's time, %d transactions, %d checks of the whole: %s; refused: %s; in the journal: %s",
+		seed, taken, w.clock.Now().Sub(w.began).Round(24*time.Hour), w.replay.entered, w.checks, counts(w.tally), counts(w.reasons), counts(w.replay.transactions))
 	if err == nil {
 		return
 	}
@@ -77,11 +87,7 @@ func simulate(t *testing.T, seed uint64, n int) {
 
 // dayOf is how far the clock goes on in one advance, at most, so that ten years pass in n steps; months, if they are few.
 func dayOf(n int) time.Duration {
-	total := 0
-	for _, w := range weights {
-		total += w
-	}
-	advances := max(1, n*weights[advance]/total)
+	advances := advancesAmong(n)
 	if n < manySteps {
 		return 2 * months / time.Duration(advances)
 	}
@@ -96,27 +102,33 @@ func (w *world) run(t *testing.T, steps []step) (taken int, err error) {
 	t.Helper()
 	deadline, limited := t.Deadline()
 	every := max(proofEvery, len(steps)/proofs)
-	for i, s := range steps {
-		if err := w.take(s); err != nil {
-			return i, err
+	began := time.Now()
+	for taken < len(steps) {
+		before, n := taken, together(steps[taken:])
+		done, err := w.take(steps[taken : taken+n])
+		if taken += done; err != nil {
+			return taken, err
 		}
-		end := i == len(steps)-1
 		if limited && time.Until(deadline) < timeToProve {
-			return i + 1, errors.Join(errNoTime, w.prove())
+			return taken, errors.Join(errNoTime, w.prove())
 		}
-		if (i+1)%every == 0 || end {
+		if taken/tellEvery > before/tellEvery {
+			t.Logf("%d steps in %s, %s of the domain's time", taken, time.Since(began).Round(time.Second), w.clock.Now().Sub(w.began).Round(24*time.Hour))
+		}
+		if taken/every > before/every || taken == len(steps) {
 			if err := w.prove(); err != nil {
-				return i, err
+				return taken - 1, err
 			}
 		}
 	}
-	return len(steps), nil
+	return taken, w.proveIndex()
 }
 
-func (w *world) summary() string {
+// counts lists what there was how often.
+func counts(of map[string]int) string {
 	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(w.tally)) {
-		parts = append(parts, name+" "+strconv.Itoa(w.tally[name]))
+	for _, what := range slices.Sorted(maps.Keys(of)) {
+		parts = append(parts, what+" "+strconv.Itoa(of[what]))
 	}
 	return strings.Join(parts, ", ")
 }
