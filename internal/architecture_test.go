@@ -27,7 +27,7 @@ var floors = [][]string{
 	{"internal/httpapi/docs", "internal/httpapi/wire", "internal/events", "internal/redeem"},
 	{"internal/providers"},
 	{"internal/coverage"},
-	{"internal/anchor"},
+	{"internal/anchor", "internal/voucher"},
 	{"internal/access", "internal/ledger"},
 	{"internal/idempotency", "internal/vault"},
 	{"internal/pg/pgtest"},
@@ -39,7 +39,7 @@ var floors = [][]string{
 // domain has the packages that must not reach HTTP or Prometheus, by however many steps.
 var domain = []string{
 	"db", "internal/access", "internal/anchor", "internal/coverage", "internal/events", "internal/id", "internal/idempotency", "internal/ledger", "internal/money",
-	"internal/pg", "internal/pg/embedded", "internal/providers", "internal/redeem", "internal/settlement", "internal/vault",
+	"internal/pg", "internal/pg/embedded", "internal/providers", "internal/redeem", "internal/settlement", "internal/vault", "internal/voucher",
 }
 
 // testSupport may be imported by the tests of any package, and by nothing else.

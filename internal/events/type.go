@@ -54,6 +54,9 @@ const (
 
 	CoverageChanged Type = "coverage.changed"
 
+	VoucherStockLow   Type = "voucher_stock.low"
+	VoucherStockAmple Type = "voucher_stock.ample"
+
 	WebhookEndpointDisabled Type = "webhook_endpoint.disabled"
 	WebhookTest             Type = "webhook.test"
 )
@@ -81,7 +84,7 @@ var told = []Type{
 	RedemptionRejected, RedemptionCancelled, RedemptionExpired, RedemptionRefunded,
 	MarginCallOpened, MarginCallEscalated, MarginCallCured,
 	RolloverCallOpened, RolloverCallAnswered, RolloverCallDefaulted,
-	CoverageChanged, WebhookEndpointDisabled, WebhookTest,
+	CoverageChanged, VoucherStockLow, VoucherStockAmple, WebhookEndpointDisabled, WebhookTest,
 }
 
 // Types returns all there are, in the order of the alphabet.

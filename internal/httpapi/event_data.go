@@ -26,6 +26,9 @@ type told struct {
 	Amount int64 `json:"amount"`
 	Hours  int64 `json:"hours"`
 
+	Free     int32 `json:"free"`
+	LowStock int32 `json:"low_stock"`
+
 	DeliveredHours *int64 `json:"delivered_hours"`
 	RefundedAmount *int64 `json:"refunded_amount"`
 
@@ -49,6 +52,7 @@ type told struct {
 	GPUClass        string  `json:"gpu_class"`
 	ProviderGrantID *string `json:"provider_grant_id"`
 	Reason          *string `json:"reason"`
+	State           string  `json:"state"`
 	Status          string  `json:"status"`
 	To              string  `json:"to"`
 	Transport       string  `json:"transport"`
@@ -77,6 +81,9 @@ func eventData(e *events.Event, own map[uuid.UUID]struct{}) (any, error) {
 			Status: wire.RolloverCallStatus(d.Status), ClosesAt: d.ClosesAt.UTC(), Hours: money.Format(d.Hours, money.MaxScale),
 		}, nil
 	case events.ObjectProvider:
+		if e.Type != events.CoverageChanged {
+			return d.voucherStock(), nil
+		}
 		return d.coverage(), nil
 	case events.ObjectWebhookEndpoint:
 		return wire.WebhookEndpointEventData{URL: d.URL, Reason: (*wire.WebhookEndpointEventDataReason)(d.Reason)}, nil
@@ -111,6 +118,13 @@ func (d told) marginCall() wire.MarginCallEventData {
 		ProviderID: id.Format(id.Provider, d.ProviderID), Status: wire.MarginCallStatus(d.Status), OpenedAt: d.OpenedAt.UTC(),
 		Deadline: d.Deadline.UTC(), Coverage: sixPlaces(d.Coverage.Decimal), RequiredSch: sixPlaces(d.RequiredSCH),
 		RequiredHours: sixPlaces(d.RequiredHours), GPUClass: d.GPUClass, Cause: wire.CoverageCause(d.Cause), Cure: (*wire.CoverageCause)(d.Cure),
+	}
+}
+
+func (d told) voucherStock() wire.VoucherStockEventData {
+	return wire.VoucherStockEventData{
+		ProviderID: id.Format(id.Provider, d.ProviderID), GPUClass: d.GPUClass, Hours: money.Format(d.Hours, money.MaxScale),
+		State: wire.VoucherStockState(d.State), Free: d.Free, LowStock: d.LowStock,
 	}
 }
 

@@ -54,6 +54,8 @@ type supply struct {
 	candidates []candidate
 	// issuance is the provider's account, or the nil UUID where there is no such provider.
 	issuance uuid.UUID
+	// delivery is how the provider gets to know of it.
+	delivery *Delivery
 }
 
 // capacity returns the class's rate and the pledges whose hours back tokens, as they are without a lock.
@@ -73,6 +75,7 @@ func (r *Redemptions) capacity(ctx context.Context, n *NewRedemption) (s supply,
 		}
 		return nil
 	})
+	s.delivery = queueDelivery(b, n.ProviderID)
 	if err := r.pool.SendBatch(ctx, b).Close(); err != nil {
 		return supply{}, fmt.Errorf("redeem: capacity: %w", err)
 	}

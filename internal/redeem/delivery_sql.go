@@ -56,16 +56,22 @@ type deliveryKey uuid.UUID
 
 // readDelivery reads a provider's delivery once for all steps of a group.
 func readDelivery(r *ledger.Reads, provider uuid.UUID) *Delivery {
-	return ledger.ReadOnce(r, deliveryKey(provider), func(r *ledger.Reads) *Delivery {
-		d := polled(provider)
-		r.Queue(selectDeliverySQL, provider).QueryRow(func(row pgx.Row) error {
-			if err := d.scan(row); !errors.Is(err, pgx.ErrNoRows) {
-				return err
-			}
-			return nil
-		})
-		return d
+	return ledger.ReadOnce(r, deliveryKey(provider), func(r *ledger.Reads) *Delivery { return queueDelivery(r, provider) })
+}
+
+// queueDelivery queues the read of a provider's delivery, with a *pgx.Batch or the *ledger.Reads of the write path.
+func queueDelivery(b interface {
+	Queue(sql string, args ...any) *pgx.QueuedQuery
+}, provider uuid.UUID,
+) *Delivery {
+	d := polled(provider)
+	b.Queue(selectDeliverySQL, provider).QueryRow(func(row pgx.Row) error {
+		if err := d.scan(row); !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		return nil
 	})
+	return d
 }
 
 func upsertDelivery(ctx context.Context, pool *pgxpool.Pool, n NewDelivery) (*Delivery, error) {

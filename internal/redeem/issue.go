@@ -53,6 +53,9 @@ func (r *Redemptions) issue(ctx context.Context, i Issuance, by *ruling) (*Redem
 	if err := i.fit(found); err != nil {
 		return nil, false, err
 	}
+	if err := r.checkVoucher(ctx, found, &i); err != nil {
+		return nil, false, err
+	}
 	v, err := r.settle(ctx, found, i.Call, &settleStep{
 		kind: ledger.KindRedemptionIssue, steps: []Event{{Status: Issued, Detail: i.detail(found)}}, grant: i.GrantID, reason: i.Reason,
 		delivered: i.Hours, lease: i.LeaseID, ruling: by,

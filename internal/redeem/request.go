@@ -12,6 +12,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
 	"github.com/ballast-compute/ballast/internal/providers"
+	"github.com/ballast-compute/ballast/internal/voucher"
 )
 
 // NewRedemption asks for tokens to be redeemed.
@@ -31,7 +32,7 @@ type NewRedemption struct {
 }
 
 // Request puts an amount into escrow and earmarks the hours that it is worth, of the provider's pledges that lapse first. It
-// returns the redemption as the request left it, which is dispatched, or reserved where it is pushed, and whether this repeats the answer
+// returns the redemption as the request left it, which is dispatched, reserved where it is pushed, or issued where there is a voucher for it, and whether this repeats the answer
 // to an earlier call.
 //
 // Its errors are ErrNoCapacity, *[InvalidError], anchor.ErrNoEpoch, and of the ledger: ErrAccountNotFound (also for another's account),
@@ -58,7 +59,12 @@ func (r *Redemptions) Request(ctx context.Context, n NewRedemption) (*Redemption
 	if err != nil {
 		return nil, false, err
 	}
-	return r.answer(ctx, v)
+	found, replayed, err := r.answer(ctx, v)
+	if err != nil || found.Transport != TransportVoucher {
+		return found, replayed, err
+	}
+	found, err = r.issueRequested(ctx, found.ID)
+	return found, replayed, err
 }
 
 func (n *NewRedemption) mayRedeem(from *ledger.Account) error {
@@ -85,12 +91,20 @@ func (r *Redemptions) submitRequest(ctx context.Context, n *NewRedemption, escro
 		if !again {
 			there.candidates, all = n.enough(there.rate, there.candidates)
 		}
-		step := &requestStep{ask: n, id: id.New(), escrow: escrow, issuance: there.issuance, candidates: there.candidates}
+		step := &requestStep{
+			ask: n, id: id.New(), escrow: escrow, issuance: there.issuance, candidates: there.candidates, voucherHours: n.voucherHours(there),
+		}
 		v := r.books.Submit(ctx, &ledger.Command{
 			Kind: ledger.KindRedemptionRequest, Call: n.Call, Owner: n.Owner, Subject: step.id, Claims: step.claims(),
 			Moves: []ledger.Move{{From: n.AccountID, To: escrow, Amount: n.Amount}}, Step: step,
 		})[0]
-		if all || !errors.Is(v.Err, ErrNoCapacity) {
+		switch {
+		case errors.Is(v.Err, errVoucherHours):
+			continue
+		case errors.Is(v.Err, errNoVoucher):
+			v.Err = ErrNoCapacity
+			return v, nil
+		case all || !errors.Is(v.Err, ErrNoCapacity):
 			return v, nil
 		}
 	}
@@ -98,19 +112,24 @@ func (r *Redemptions) submitRequest(ctx context.Context, n *NewRedemption, escro
 
 // enough returns as many candidates as the amount seems to need, and whether that is all of them.
 func (n *NewRedemption) enough(read anchor.RateRead, candidates []candidate) ([]candidate, bool) {
-	rate, err := read.Now()
-	if err != nil {
-		return candidates, true
-	}
-	amount, err := n.Amount.Minor(money.Scale(money.SCH))
-	if err != nil {
-		return candidates, true
-	}
-	hours, err := worth(amount, rate.K)
+	hours, err := n.hours(read)
 	if err != nil {
 		return candidates, true
 	}
 	return enough(candidates, hours)
+}
+
+// hours returns what the amount seems to be redeemed for.
+func (n *NewRedemption) hours(read anchor.RateRead) (int64, error) {
+	rate, err := read.Now()
+	if err != nil {
+		return 0, err
+	}
+	amount, err := n.Amount.Minor(money.Scale(money.SCH))
+	if err != nil {
+		return 0, err
+	}
+	return worth(amount, rate.K)
 }
 
 // requestStep earmarks the hours of a new redemption.
@@ -126,6 +145,11 @@ type requestStep struct {
 	delivery *Delivery
 	hours    int64
 	lines    []line
+
+	// voucherHours is for how many hours a voucher is looked for, or 0 for none; voucher is the one that was found on the shelf.
+	voucherHours int64
+	shelf        *voucher.Shelf
+	voucher      uuid.UUID
 }
 
 // claims has the provider, whose coverage this changes, and each pledge that gives only so many hours in a day: what others took of
@@ -156,6 +180,7 @@ func (s *requestStep) Read(r *ledger.Reads) {
 	for i := range s.candidates {
 		s.candidates[i].queue(r)
 	}
+	s.reach(r)
 }
 
 func (s *requestStep) Decide(b *ledger.Book) (d ledger.Decision, err error) {
@@ -177,6 +202,9 @@ func (s *requestStep) Decide(b *ledger.Book) (d ledger.Decision, err error) {
 	if s.lines, err = allocate(b, s.candidates, s.hours); err != nil {
 		return d, err
 	}
+	if err = s.takeVoucher(); err != nil {
+		return d, err
+	}
 	for _, l := range s.lines {
 		d.Moves = append(d.Moves, l.move())
 	}
@@ -187,4 +215,9 @@ func (s *requestStep) Decide(b *ledger.Book) (d ledger.Decision, err error) {
 	return d, err
 }
 
-func (s *requestStep) Write(b *ledger.Writes, t *ledger.Transaction) { queueInsert(b, s, t) }
+func (s *requestStep) Write(w *ledger.Writes, t *ledger.Transaction) {
+	queueInsert(w, s, t)
+	if s.delivery.Transport == TransportVoucher {
+		voucher.HandOut(w, s.voucher, s.id)
+	}
+}

@@ -433,6 +433,8 @@ const (
 	EventTypeRolloverCallOpened      EventType = "rollover_call.opened"
 	EventTypeTransactionReversed     EventType = "transaction.reversed"
 	EventTypeTransferCreated         EventType = "transfer.created"
+	EventTypeVoucherStockAmple       EventType = "voucher_stock.ample"
+	EventTypeVoucherStockLow         EventType = "voucher_stock.low"
 	EventTypeWebhookEndpointDisabled EventType = "webhook_endpoint.disabled"
 	EventTypeWebhookTest             EventType = "webhook.test"
 )
@@ -507,6 +509,10 @@ func (e EventType) Valid() bool {
 	case EventTypeTransactionReversed:
 		return true
 	case EventTypeTransferCreated:
+		return true
+	case EventTypeVoucherStockAmple:
+		return true
+	case EventTypeVoucherStockLow:
 		return true
 	case EventTypeWebhookEndpointDisabled:
 		return true
@@ -961,6 +967,24 @@ func (e Transport) Valid() bool {
 	case TransportPush:
 		return true
 	case TransportVoucher:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for VoucherStockState.
+const (
+	VoucherStockStateAmple VoucherStockState = "ample"
+	VoucherStockStateLow   VoucherStockState = "low"
+)
+
+// Valid indicates whether the value is a known member of the VoucherStockState enum.
+func (e VoucherStockState) Valid() bool {
+	switch e {
+	case VoucherStockStateAmple:
+		return true
+	case VoucherStockStateLow:
 		return true
 	default:
 		return false
@@ -2767,6 +2791,11 @@ type Link = string
 
 // LongText A statement of a few sentences.
 type LongText = string
+
+// LowStock From how few free vouchers of one class and number of hours on the provider is told; 0 for never.
+//
+// Examples: 20
+type LowStock = int32
 
 // MarginCall A call for more collateral.
 type MarginCall struct {
@@ -5058,6 +5087,38 @@ type VerifyPledgeRequest struct {
 //
 // Examples: 2
 type Version = int64
+
+// VoucherStockEventData The stock of a provider's vouchers of one class and number of hours, when it had fallen to the threshold or risen above it again.
+type VoucherStockEventData struct {
+	// Free How many could be handed out.
+	Free int32 `json:"free"`
+
+	// GPUClass A GPU class, as listed at `/v1/gpu-classes`.
+	//
+	// Examples: H100-SXM-80GB
+	GPUClass GPUClassName `json:"gpu_class"`
+
+	// Hours What each is good for.
+	//
+	// Examples: 500.000000
+	Hours FullHours `json:"hours"`
+
+	// LowStock From how few free vouchers of one class and number of hours on the provider is told; 0 for never.
+	//
+	// Examples: 20
+	LowStock LowStock `json:"low_stock"`
+
+	// ProviderID A provider.
+	//
+	// Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
+	ProviderID ProviderID `json:"provider_id"`
+
+	// State Whether the stock of vouchers of one kind has fallen to the provider's threshold.
+	State VoucherStockState `json:"state"`
+}
+
+// VoucherStockState Whether the stock of vouchers of one kind has fallen to the provider's threshold.
+type VoucherStockState string
 
 // WebhookEndpointEventData A webhook endpoint that was tested, or disabled.
 type WebhookEndpointEventData struct {

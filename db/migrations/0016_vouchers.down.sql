@@ -1,0 +1,10 @@
+DROP INDEX redemptions_by_voucher_idx;
+DROP TABLE voucher_stock_events, voucher_settings;
+DROP FUNCTION tell_of_voucher_stock();
+DROP TRIGGER redemptions_by_voucher_are_issued ON redemptions;
+DROP TRIGGER redemptions_have_their_voucher ON redemptions;
+DROP FUNCTION check_redemption_has_voucher();
+DROP TABLE vouchers, voucher_kinds, voucher_batches;
+DROP FUNCTION free_vouchers(uuid, text, bigint, timestamptz, bigint);
+DROP FUNCTION check_voucher_fits();
+DROP FUNCTION refuse_voucher_change();
