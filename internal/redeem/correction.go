@@ -72,22 +72,15 @@ func ProposeCorrectionTx(ctx context.Context, tx pgx.Tx, n NewCorrection) (Corre
 // It returns ErrNotFound where there is no such proposal; ErrSamePerson to who made it; ErrConflict where another operator has approved it;
 // ErrOvercorrected where others have taken back too much since; ledger.ErrAccountClosed; or an error of the ledger's write path.
 func (r *Redemptions) ApproveCorrection(ctx context.Context, a Approval) (*Redemption, error) {
-	proposed, err := selectCorrection(ctx, r.pool, a.RedemptionID, a.N)
-	switch {
-	case err != nil:
-		return nil, err
-	case proposed.ProposedBy == a.By:
-		return nil, ErrSamePerson
-	case proposed.ApprovedBy != uuid.Nil && proposed.ApprovedBy != a.By:
-		return nil, ErrConflict
-	}
-	found, err := r.Get(ctx, a.RedemptionID, Filter{})
-	if err != nil || proposed.ApprovedBy == a.By {
-		return found, err
-	}
-	v, err := r.correct(ctx, &correctionStep{redemption: found, proposed: proposed, by: a.By})
+	c, err := selectCorrection(ctx, r.pool, a.RedemptionID, a.N)
 	if err == nil {
-		err = v.Err
+		err = a.once(c.ProposedBy, c.ApprovedBy, func() error { return r.correct(ctx, c, a) }, func() (uuid.UUID, error) {
+			now, err := selectCorrection(ctx, r.pool, a.RedemptionID, a.N)
+			if err != nil {
+				return uuid.Nil, err
+			}
+			return now.ApprovedBy, nil
+		})
 	}
 	if err != nil {
 		return nil, err
@@ -95,16 +88,19 @@ func (r *Redemptions) ApproveCorrection(ctx context.Context, a Approval) (*Redem
 	return r.Get(ctx, a.RedemptionID, Filter{})
 }
 
-func (r *Redemptions) correct(ctx context.Context, s *correctionStep) (ledger.Verdict, error) {
-	if err := r.routeCorrection(ctx, s); err != nil {
-		return ledger.Verdict{}, err
+func (r *Redemptions) correct(ctx context.Context, c *Correction, a Approval) error {
+	found, err := r.Get(ctx, a.RedemptionID, Filter{})
+	if err != nil {
+		return err
 	}
-	call := ledger.SystemCall("approve correction "+s.by.String(), uuid.NewSHA1(s.redemption.ID, []byte{byte(s.proposed.N >> 8), byte(s.proposed.N)}))
-	call.Caller = s.by
+	s := &correctionStep{redemption: found, proposed: c, by: a.By}
+	if err := r.routeCorrection(ctx, s); err != nil {
+		return err
+	}
 	return r.books.Submit(ctx, &ledger.Command{
-		Kind: ledger.KindRedemptionCorrect, Call: call, Subject: s.redemption.ID, Settles: true,
-		Claims: []ledger.Claim{providers.ClaimRedemption(s.redemption.ProviderID)}, Step: s,
-	})[0], nil
+		Kind: ledger.KindRedemptionCorrect, Call: a.call(), Subject: found.ID, Settles: true,
+		Claims: []ledger.Claim{providers.ClaimRedemption(found.ProviderID)}, Step: s,
+	})[0].Err
 }
 
 // correctionStep is the compensating transaction.

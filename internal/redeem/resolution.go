@@ -6,8 +6,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-
-	"github.com/ballast-compute/ballast/internal/ledger"
 )
 
 // Resolution is what operators say became of an unknown redemption.
@@ -79,45 +77,34 @@ func (n *NewResolution) check() error {
 	return checkText("evidence", n.Evidence, maxReason)
 }
 
-// Approval is a second operator's consent to what is proposed for a redemption.
-type Approval struct {
-	By           uuid.UUID
-	RedemptionID uuid.UUID
-	// N is the number of the proposal that the operator has read.
-	N int
-}
-
 // ApproveResolution does what another operator has proposed, and returns the redemption as it is then. To approve again what one has
 // approved changes nothing.
 //
 // It returns ErrNotFound where there is no such proposal; ErrSamePerson to who made it; ErrConflict where another came after it, another
 // operator has approved it, or the redemption is unknown no more; ErrGrantUsed; or an error of the ledger's write path.
 func (r *Redemptions) ApproveResolution(ctx context.Context, a Approval) (*Redemption, error) {
-	proposed, err := selectResolution(ctx, r.pool, a.RedemptionID, a.N)
-	switch {
-	case err != nil:
-		return nil, err
-	case proposed.ProposedBy == a.By:
-		return nil, ErrSamePerson
-	case proposed.ApprovedBy == a.By:
-		return r.Get(ctx, a.RedemptionID, Filter{})
-	case proposed.ApprovedBy != uuid.Nil:
-		return nil, ErrConflict
+	p, err := selectResolution(ctx, r.pool, a.RedemptionID, a.N)
+	if err == nil {
+		err = a.once(p.ProposedBy, p.ApprovedBy, func() error { return r.carryOut(ctx, p, a) }, func() (uuid.UUID, error) {
+			now, err := selectResolution(ctx, r.pool, a.RedemptionID, a.N)
+			if err != nil {
+				return uuid.Nil, err
+			}
+			return now.ApprovedBy, nil
+		})
 	}
-	if err := r.carryOut(ctx, proposed, a.By); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	return r.Get(ctx, a.RedemptionID, Filter{})
 }
 
-func (r *Redemptions) carryOut(ctx context.Context, p *Resolution, by uuid.UUID) error {
+func (r *Redemptions) carryOut(ctx context.Context, p *Resolution, a Approval) error {
 	found, err := r.Get(ctx, p.RedemptionID, Filter{})
 	if err != nil {
 		return err
 	}
-	rule := &ruling{n: p.N, by: by}
-	call := ledger.SystemCall("approve resolution "+by.String(), p.key())
-	call.Caller = by
+	rule, call := &ruling{n: p.N, by: a.By}, a.call()
 	cause := "Two operators say so: " + p.Evidence
 	switch p.Outcome {
 	case Issued:
@@ -130,11 +117,6 @@ func (r *Redemptions) carryOut(ctx context.Context, p *Resolution, by uuid.UUID)
 		err = r.inTx(ctx, func(tx pgx.Tx) error { return rule.dispatch(ctx, tx, p.RedemptionID, cause) })
 	}
 	return err
-}
-
-// key names one proposal of one redemption.
-func (p *Resolution) key() uuid.UUID {
-	return uuid.NewSHA1(p.RedemptionID, []byte{byte(p.N >> 8), byte(p.N)})
 }
 
 // ruling is a proposal on the way to be carried out. The nil ruling stands for what is done without one.
