@@ -1,0 +1,77 @@
+package push
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/google/uuid"
+
+	"github.com/ballast-compute/ballast/internal/dispatch"
+	"github.com/ballast-compute/ballast/internal/redeem"
+	"github.com/ballast-compute/ballast/internal/webhook"
+)
+
+// Callback is what a provider calls to say.
+type Callback struct {
+	ProviderID   uuid.UUID
+	RedemptionID uuid.UUID
+	// Outcome is dispatch.Issued, Rejected or Accepted.
+	Outcome dispatch.Outcome
+	GrantID string
+	// Hours is in millionths, or 0 for all of them; fewer than asked for only where Partial is true.
+	Hours   int64
+	Partial bool
+	Reason  string
+}
+
+// Callbacks takes what providers say without having been asked.
+type Callbacks struct {
+	redemptions *redeem.Redemptions
+	secrets     *Secrets
+}
+
+// NewCallbacks returns the callbacks for these redemptions.
+func NewCallbacks(redemptions *redeem.Redemptions, secrets *Secrets) *Callbacks {
+	return &Callbacks{redemptions: redemptions, secrets: secrets}
+}
+
+// Verify returns nil for a message that one of the provider's active secrets has signed within five minutes, and else webhook.ErrForged,
+// also where there is no such provider or no secret: whoever has none learns nothing. Other errors are the vault's and the database's.
+func (c *Callbacks) Verify(ctx context.Context, provider uuid.UUID, h http.Header, body []byte) error {
+	signer, err := c.secrets.signer(ctx, provider)
+	if errors.Is(err, webhook.ErrNoSecret) {
+		return webhook.ErrForged
+	}
+	if err != nil {
+		return err
+	}
+	return signer.Verify(h, body)
+}
+
+// causeCallback is in the timeline of what was settled so.
+const causeCallback = "The provider has called: the credits are given."
+
+// Take acts on a callback that was verified. The same may come again, before and after any other, and changes nothing.
+//
+// It returns redeem.ErrNotFound for a redemption that is not the provider's; redeem.ErrConflict for what contradicts its end, or for one
+// that nothing was sent of; redeem.ErrGrantUsed; *redeem.InvalidError for hours or texts that cannot be; or an error of the ledger's write path.
+func (c *Callbacks) Take(ctx context.Context, b Callback) error {
+	found, err := c.redemptions.Get(ctx, b.RedemptionID, redeem.Filter{ProviderID: b.ProviderID})
+	if err != nil {
+		return err
+	}
+	w := dispatch.Word{ProviderID: b.ProviderID, RedemptionID: b.RedemptionID, Outcome: b.Outcome, Reason: cleaned(b.Reason), Cause: causeCallback}
+	if b.Outcome == dispatch.Issued {
+		if w.Hours = b.Hours; w.Hours == 0 {
+			w.Hours = found.Hours
+		}
+		if w.GrantID = b.GrantID; w.Hours < found.Hours && !b.Partial {
+			return &redeem.InvalidError{Field: "data.hours", Code: "too_few", Detail: "These are fewer hours than were asked for, and partial is not true."}
+		}
+		if w.Hours >= found.Hours {
+			w.Reason = ""
+		}
+	}
+	return dispatch.Settle(ctx, c.redemptions, w)
+}
