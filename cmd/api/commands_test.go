@@ -24,6 +24,7 @@ func TestBadSettingsAreNamedInOneLine(t *testing.T) {
 		"BALLAST_CORS_ORIGINS":        "https://*.example.com",
 		"BALLAST_TRUSTED_PROXIES":     "10.0.0.0/99",
 		"BALLAST_OUTBOUND_DENY":       "everything",
+		"BALLAST_PUSH_RETRIES":        "5s,soon",
 		"BALLAST_READ_CONNS":          "1",
 		"BALLAST_WRITE_WORKERS":       "many",
 		"BALLAST_MAX_BATCH":           "0",

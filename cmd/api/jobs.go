@@ -32,11 +32,12 @@ func (v *service) newRunner() (*jobs.Runner, error) {
 
 // loops is what every process does for itself, or takes its share of, beside the requests.
 func (v *service) loops() []jobs.Loop {
-	figures := newBooksMetrics(v.metrics.Registry)
+	figures, backlog := newBooksMetrics(v.metrics.Registry), newBacklogMetrics(v.metrics.Registry)
 	return []jobs.Loop{
 		{Every: refreshBooksEvery, Sweep: jobs.Sweep{Name: "refresh_figures", Run: func(ctx context.Context) (int, error) {
-			return 0, figures.refresh(ctx, v.reads)
+			return 0, errors.Join(figures.refresh(ctx, v.reads), backlog.refresh(ctx, v.reads))
 		}}},
+		{Every: dispatchEvery, Sweep: jobs.Sweep{Name: dispatchLoop, Run: v.dispatcher.Start}},
 	}
 }
 
@@ -44,7 +45,12 @@ func (v *service) loops() []jobs.Loop {
 func (v *service) startBackground(ctx context.Context) *sync.WaitGroup {
 	var group sync.WaitGroup
 	for _, loop := range v.loops() {
-		group.Go(func() { loop.Keep(ctx, v.log) })
+		group.Go(func() {
+			loop.Keep(ctx, v.log)
+			if loop.Name == dispatchLoop { // Calls of providers that have begun are brought to their end.
+				v.dispatcher.Wait()
+			}
+		})
 	}
 	group.Go(func() {
 		if err := v.runner.Run(ctx); err != nil {

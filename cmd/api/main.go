@@ -54,7 +54,7 @@ func main() {
 
 // run is main with everything that a test may want to see. It returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	err := dispatch(ctx, args, stdout, stderr)
+	err := runCommand(ctx, args, stdout, stderr)
 	if err == nil || errors.Is(err, errHelped) {
 		return exitOK
 	}
@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // errHelped means that help was asked for and given.
 var errHelped = errors.New("help was printed")
 
-func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+func runCommand(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	defer func() { // Kong ends the process after printing help; run must return instead.
 		if helped, ok := recover().(helpedExit); ok {
 			err = errHelped

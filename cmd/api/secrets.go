@@ -7,13 +7,14 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/ballast-compute/ballast/internal/push"
 	"github.com/ballast-compute/ballast/internal/vault"
 	"github.com/ballast-compute/ballast/internal/voucher"
 )
 
 // sealedColumns has every column of the schema with sealed texts, but for the vault's own. Their names are sealed, or end in _sealed; a
 // test compares.
-var sealedColumns = []vault.Column{voucher.Column}
+var sealedColumns = []vault.Column{push.SecretColumn, voucher.Column}
 
 type secretsCommands struct {
 	New    secretsNew    `cmd:"" help:"Make a key and print it, as an entry of BALLAST_SECRET_KEYS."`

@@ -17,6 +17,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/access"
 	"github.com/ballast-compute/ballast/internal/anchor"
 	"github.com/ballast-compute/ballast/internal/coverage"
+	"github.com/ballast-compute/ballast/internal/dispatch"
 	"github.com/ballast-compute/ballast/internal/events"
 	"github.com/ballast-compute/ballast/internal/httpapi"
 	"github.com/ballast-compute/ballast/internal/jobs"
@@ -24,6 +25,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/outbound"
 	"github.com/ballast-compute/ballast/internal/pg"
 	"github.com/ballast-compute/ballast/internal/providers"
+	"github.com/ballast-compute/ballast/internal/push"
 	"github.com/ballast-compute/ballast/internal/redeem"
 	"github.com/ballast-compute/ballast/internal/vault"
 )
@@ -59,6 +61,9 @@ type service struct {
 	keys          *access.Authenticator
 	vault         *vault.Vault
 	outbound      *outbound.Client
+	secrets       *push.Secrets
+	redemptions   *redeem.Redemptions
+	dispatcher    *dispatch.Dispatcher
 	runner        *jobs.Runner
 	metrics       *httpapi.Metrics
 	tracing       *httpapi.Tracing
@@ -88,6 +93,11 @@ func openService(ctx context.Context, s settings, log *slog.Logger, db login, mo
 	})
 	v.vault = vault.New(s.secretKeys, v.reads)
 	v.outbound = outbound.New(outbound.Config{AllowLoopback: s.callLoopback, Forbidden: s.denied})
+	v.redemptions = redeem.New(v.reads, v.books)
+	v.secrets = push.NewSecrets(v.reads, v.vault)
+	v.dispatcher = dispatch.New(v.reads, v.redemptions, push.NewIssuer(v.outbound, v.secrets), dispatch.Options{
+		Sends: s.sends, Queries: s.queries, Observer: newPushMetrics(v.metrics.Registry), Logger: log,
+	})
 	v.store = access.NewStore(v.reads)
 	v.keys = access.NewAuthenticator(v.reads, log) //nolint:contextcheck // As above.
 	if v.runner, err = v.newRunner(); err != nil {
@@ -182,8 +192,8 @@ func (v *service) close(ctx context.Context) error {
 func (v *service) newHandler() http.Handler {
 	return httpapi.New(httpapi.API{
 		Ledger: v.books, Auditor: ledger.NewAuditor(v.reads, v.log, redeem.CheckJournal, providers.CheckJournal, anchor.CheckIndex), Access: v.store, Pool: v.reads,
-		Providers: providers.NewStore(v.reads, v.books), Coverage: coverage.NewStore(v.reads), Redemptions: redeem.New(v.reads, v.books),
-		Vault: v.vault, Outbound: v.outbound,
+		Providers: providers.NewStore(v.reads, v.books), Coverage: coverage.NewStore(v.reads), Redemptions: v.redemptions,
+		Vault: v.vault, Outbound: v.outbound, Dispatcher: v.dispatcher, Secrets: v.secrets, Callbacks: push.NewCallbacks(v.redemptions, v.secrets),
 		Feed:           events.NewFeed(v.reads, v.books, ledger.NewHorizon(v.reads)),
 		RequestTimeout: v.settings.RequestTimeout,
 	}, httpapi.Transport{

@@ -19,6 +19,7 @@ import (
 	"github.com/caarlos0/env/v11"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/ballast-compute/ballast/internal/dispatch"
 	"github.com/ballast-compute/ballast/internal/httpapi"
 	"github.com/ballast-compute/ballast/internal/pg/embedded"
 	"github.com/ballast-compute/ballast/internal/vault"
@@ -40,6 +41,8 @@ type settings struct {
 	TrustedProxies string        `env:"BALLAST_TRUSTED_PROXIES" about:"Networks whose X-Forwarded-For is believed."`
 	OutboundDeny   string        `env:"BALLAST_OUTBOUND_DENY" about:"More networks that no webhook may go to, by commas."`
 
+	PushRetries string `env:"BALLAST_PUSH_RETRIES" about:"Pauses between calls of a provider; 5s,5m,30m,… for three days."`
+
 	ReadConns    int `env:"BALLAST_READ_CONNS" envDefault:"8" about:"Connections for everything but the write path."`
 	WriteWorkers int `env:"BALLAST_WRITE_WORKERS" envDefault:"1" about:"Groups that may be committed at once; one connection each."`
 	MaxBatch     int `env:"BALLAST_MAX_BATCH" envDefault:"4000" about:"Commands that one group takes at most."`
@@ -54,6 +57,8 @@ type settings struct {
 	origins    []string
 	proxies    []netip.Prefix
 	denied     []netip.Prefix
+	// sends and queries are the pauses between calls of providers; nil for those that are usual.
+	sends, queries dispatch.Schedule
 	// callLoopback lets providers and webhooks be on this machine: in dev.
 	callLoopback bool
 }
@@ -116,6 +121,9 @@ func (s *settings) check() error {
 	fail("BALLAST_TRUSTED_PROXIES", err)
 	s.denied, err = parseNetworks(s.OutboundDeny)
 	fail("BALLAST_OUTBOUND_DENY", err)
+	s.sends, err = parsePauses(s.PushRetries)
+	s.queries = s.sends
+	fail("BALLAST_PUSH_RETRIES", err)
 	fail("BALLAST_ADDR", checkAddr(s.Addr))
 	fail("DATABASE_URL", checkDatabaseURL(s.DatabaseURL))
 	fail("BALLAST_OPERATOR_KEY", checkOperatorKey(s.OperatorKey))
@@ -205,6 +213,22 @@ func parseNetworks(list string) ([]netip.Prefix, error) {
 		networks = append(networks, network)
 	}
 	return networks, nil
+}
+
+// parsePauses reads a list like 1s,5s,1m of up to 100 pauses.
+func parsePauses(list string) (dispatch.Schedule, error) {
+	if list == "" {
+		return nil, nil
+	}
+	var pauses dispatch.Schedule
+	for text := range strings.SplitSeq(list, ",") {
+		pause, err := time.ParseDuration(strings.TrimSpace(text))
+		if err != nil || pause < 100*time.Millisecond || pause > 7*24*time.Hour || len(pauses) == 100 {
+			return nil, fmt.Errorf("%q is not a list like 5s,5m,2h of up to 100 pauses, each from 100ms to a week", list)
+		}
+		pauses = append(pauses, pause)
+	}
+	return pauses, nil
 }
 
 // dataDir is where dev keeps what it keeps.

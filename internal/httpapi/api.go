@@ -17,12 +17,14 @@ import (
 
 	"github.com/ballast-compute/ballast/internal/access"
 	"github.com/ballast-compute/ballast/internal/coverage"
+	"github.com/ballast-compute/ballast/internal/dispatch"
 	"github.com/ballast-compute/ballast/internal/events"
 	"github.com/ballast-compute/ballast/internal/httpapi/wire"
 	"github.com/ballast-compute/ballast/internal/idempotency"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/outbound"
 	"github.com/ballast-compute/ballast/internal/providers"
+	"github.com/ballast-compute/ballast/internal/push"
 	"github.com/ballast-compute/ballast/internal/redeem"
 	"github.com/ballast-compute/ballast/internal/strictjson"
 	"github.com/ballast-compute/ballast/internal/vault"
@@ -48,6 +50,10 @@ type API struct {
 	Redemptions *redeem.Redemptions
 	// Vault seals secrets that must be read again.
 	Vault *vault.Vault
+	// Dispatcher brings redemptions to providers that are called; Secrets sign what goes either way, and Callbacks takes what they say.
+	Dispatcher *dispatch.Dispatcher
+	Secrets    *push.Secrets
+	Callbacks  *push.Callbacks
 	// Outbound calls addresses that others have registered.
 	Outbound *outbound.Client
 	// Feed tells what happened.

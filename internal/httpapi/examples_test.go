@@ -117,6 +117,16 @@ var before = map[string]func(s *server){
 		loseRedemption(s)
 		s.post("second", "/v1/redemptions/{redemption}/resolve", object{"outcome": "issued", "provider_grant_id": "g", "evidence": "A ticket"}).want(201)
 	},
+	"replayRedemption": pushRedemption,
+}
+
+// pushRedemption puts a redemption that is pushed in the place of the story's.
+func pushRedemption(s *server) {
+	s.t.Helper()
+	s.as("provider", http.MethodPut, "/v1/provider/delivery", object{"transport": "push", "endpoint": "https://northwind.example/ballast"}).want(200)
+	s.names["redemption"] = s.post("alice", "/v1/redemptions", object{
+		"account_id": "{alice_account}", "amount": "10", "provider_id": "{provider}", "gpu_class": "H100-SXM-80GB",
+	}).want(201).string("id")
 }
 
 func issueRedemption(s *server) {

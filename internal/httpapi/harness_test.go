@@ -24,6 +24,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/access"
 	"github.com/ballast-compute/ballast/internal/anchor"
 	"github.com/ballast-compute/ballast/internal/coverage"
+	"github.com/ballast-compute/ballast/internal/dispatch"
 	"github.com/ballast-compute/ballast/internal/events"
 	"github.com/ballast-compute/ballast/internal/httpapi"
 	"github.com/ballast-compute/ballast/internal/ledger"
@@ -32,8 +33,10 @@ import (
 	"github.com/ballast-compute/ballast/internal/pg"
 	"github.com/ballast-compute/ballast/internal/pg/pgtest"
 	"github.com/ballast-compute/ballast/internal/providers"
+	"github.com/ballast-compute/ballast/internal/push"
 	"github.com/ballast-compute/ballast/internal/redeem"
 	"github.com/ballast-compute/ballast/internal/vault"
+	"github.com/ballast-compute/ballast/internal/webhook"
 )
 
 // server is the whole API on a database of its own, in which the story of the contract's examples has happened (see world_test.go).
@@ -45,6 +48,7 @@ type server struct {
 	metrics *httpapi.Metrics
 	logs    *logBuffer
 	handler http.Handler
+	api     httpapi.API
 	client  *http.Client
 }
 
@@ -58,6 +62,15 @@ type settings struct {
 	outbound   *outbound.Client
 }
 
+// keyring returns the keys of every test, and of the story.
+func keyring() vault.Keyring {
+	ring, err := vault.ParseKeyring(theSecretKeys)
+	if err != nil {
+		panic(err)
+	}
+	return ring
+}
+
 // theSecretKeys are those of every test, and of the story.
 const theSecretKeys = "test:dGhlIHNlY3JldCBrZXkgb2YgdGhlIHRlc3RzLCBub24="
 
@@ -69,11 +82,8 @@ func newServer(t testing.TB, change ...func(*settings)) *server {
 	logger := httpapi.NewLogger(s.logs, slog.LevelInfo)
 	set := settings{ledger: ledger.Options{Logger: logger}}
 	set.transport = httpapi.Transport{Logger: logger, Metrics: s.metrics, Health: httpapi.NewHealth(logger)}
-	set.outbound = outbound.New(outbound.Config{AllowLoopback: true, Resolver: outboundtest.NewNames(t, map[string]string{"hooks.example.com": "8.8.8.8"}).Resolver()})
-	var err error
-	if set.secretKeys, err = vault.ParseKeyring(theSecretKeys); err != nil {
-		t.Fatal(err)
-	}
+	set.outbound = outbound.New(outbound.Config{AllowLoopback: true, Resolver: outboundtest.NewNames(t, map[string]string{"hooks.example.com": "8.8.8.8", "northwind.example": "8.8.8.8"}).Resolver()})
+	set.secretKeys = keyring()
 	for _, c := range change {
 		c(&set)
 	}
@@ -90,7 +100,7 @@ func newServer(t testing.TB, change ...func(*settings)) *server {
 		}
 		writes.Close()
 	})
-	s.handler = httpapi.New(api, set.transport)
+	s.handler, s.api = httpapi.New(api, set.transport), api
 	s.client = &http.Client{Transport: validated{t: t, handler: s.handler, contract: theContract(t)}}
 	s.names = readWorld(t, db.Pool)
 	return s
@@ -107,6 +117,9 @@ func newAPI(reads, writes *pgxpool.Pool, set *settings) (httpapi.API, func(conte
 		Vault: vault.New(set.secretKeys, reads), Outbound: set.outbound,
 		Feed: events.NewFeed(reads, books, ledger.NewHorizon(reads)),
 	}
+	api.Secrets = push.NewSecrets(reads, api.Vault)
+	api.Callbacks = push.NewCallbacks(api.Redemptions, api.Secrets)
+	api.Dispatcher = dispatch.New(reads, api.Redemptions, push.NewIssuer(set.outbound, api.Secrets), dispatch.Options{Steady: true, Logger: set.transport.Logger})
 	return api, func(ctx context.Context) error {
 		err := books.Close(ctx)
 		if closing := keys.Close(ctx); err == nil {
@@ -153,6 +166,8 @@ type call struct {
 	method, path string
 	body         []byte
 	header       http.Header
+	// unsigned leaves a callback as it is. Others are signed by Northwind.
+	unsigned bool
 }
 
 var keyCounter atomic.Int64
@@ -191,6 +206,20 @@ func (c *call) with(name, value string) *call {
 	return c
 }
 
+// signer returns what signs a message of a provider of the world, some time ago.
+func (s *server) signer(who string, ago time.Duration, body []byte) func(http.Header) {
+	s.t.Helper()
+	signer, err := webhook.NewSigner(s.names["secret."+who])
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return func(h http.Header) {
+		if err := signer.Sign(h, "msg_1", time.Now().Add(-ago), body); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
 // send makes the request.
 func (c *call) send() *reply {
 	t := c.s.t
@@ -203,6 +232,9 @@ func (c *call) send() *reply {
 		r.Body, r.ContentLength = http.NoBody, 0
 	}
 	maps.Copy(r.Header, c.header)
+	if strings.HasPrefix(c.path, "/v1/provider-callbacks/") && !c.unsigned {
+		c.s.signer("provider", 0, c.body)(r.Header)
+	}
 	res, err := c.s.client.Do(r)
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/access"
 	"github.com/ballast-compute/ballast/internal/anchor"
 	"github.com/ballast-compute/ballast/internal/coverage"
+	"github.com/ballast-compute/ballast/internal/dispatch"
 	"github.com/ballast-compute/ballast/internal/httpapi/wire"
 	"github.com/ballast-compute/ballast/internal/id"
 	"github.com/ballast-compute/ballast/internal/idempotency"
@@ -17,6 +18,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/pg"
 	"github.com/ballast-compute/ballast/internal/problem"
 	"github.com/ballast-compute/ballast/internal/providers"
+	"github.com/ballast-compute/ballast/internal/push"
 	"github.com/ballast-compute/ballast/internal/redeem"
 	"github.com/ballast-compute/ballast/internal/settlement"
 	"github.com/ballast-compute/ballast/internal/strictjson"
@@ -167,6 +169,10 @@ var errorTable = []struct {
 	{anchor.ErrReferenceSunset, conflict.saying("The others are measured by this class. Move the reference to another first.")},
 	{anchor.ErrIndexStale, indexStale},
 
+	{dispatch.ErrNothingToDo, conflict.saying("The redemption is not pushed, has its end, or is being worked on.")},
+	{push.ErrSecretNotFound, missing},
+	{push.ErrTooManySecrets, conflict.saying("Five secrets are active. Revoke one, or leave no overlap.")},
+	{push.ErrLastSecret, conflict.saying("It is the only secret that is active. Make another first.")},
 	{webhook.ErrForged, unauthenticated.saying("The message is not signed as it has to be.")},
 	{webhook.ErrNoSecret, conflict.saying("No secret is active, so nothing can be signed.")},
 	{vault.ErrNotConfigured, secretsNotConfigured},

@@ -96,6 +96,8 @@ func (b *builder) tell() {
 	b.names["key.second_operator"] = b.names["key.second"]
 	b.post("second", "/v1/policies", `{"mint_buffer":"0.02","note":"A buffer."}`, "policy_draft", "id")
 	b.post("operator", "/v1/pledges/{southwind_pledge}/verify", `{}`)
+	b.post("provider", "/v1/provider/delivery/secrets", `{}`, "old_provider_secret", "id")
+	b.post("provider", "/v1/provider/delivery/secrets", `{}`, "provider_secret", "id", "secret.provider", "secret")
 }
 
 const pledgeBody = `{"gpu_class":"H100-SXM-80GB","hours":"1000.000000","region":"eu-central-1","starts_at":"2026-08-01T00:00:00Z",` +
@@ -155,6 +157,8 @@ func seedWorld(ctx context.Context, pool *pgxpool.Pool) error {
 		ledger:    ledger.Options{Logger: logger},
 		transport: httpapi.Transport{Logger: logger, Metrics: httpapi.NewMetrics(), Health: httpapi.NewHealth(logger)},
 		timeout:   time.Minute,
+
+		secretKeys: keyring(),
 	}
 	api, stop := newAPI(pool, pool, &set) //nolint:contextcheck // The write path outlives those who ask it.
 	b := &builder{ctx: ctx, handler: httpapi.New(api, set.transport), names: world{

@@ -37,6 +37,8 @@ const (
 	HookSecret   Prefix = "hsec"
 	VoucherBatch Prefix = "vbat"
 	Lease        Prefix = "lease"
+
+	ProviderSecret Prefix = "psec"
 )
 
 // ErrMalformed means that a string is not a TypeID of the wanted prefix. It never names a thing that exists.

@@ -174,7 +174,9 @@ func judgeGrant(o dispatch.Order, m answerMessage, unclear dispatch.Answer) disp
 }
 
 // isGrantID refuses an id that could not be kept as it is: it could not be told from another.
-func isGrantID(text string) bool { return text != "" && cleaned(text) == text && len([]rune(text)) <= 200 }
+func isGrantID(text string) bool {
+	return text != "" && cleaned(text) == text && len([]rune(text)) <= 200
+}
 
 // retryAfter understands seconds only, as does the protocol.
 func retryAfter(h http.Header) time.Duration {

@@ -97,6 +97,63 @@ func (e APIKeyStatus) Valid() bool {
 	}
 }
 
+// Defines values for AttemptOutcome.
+const (
+	AttemptOutcomeAccepted    AttemptOutcome = "accepted"
+	AttemptOutcomeCutOff      AttemptOutcome = "cut_off"
+	AttemptOutcomeGone        AttemptOutcome = "gone"
+	AttemptOutcomeIssued      AttemptOutcome = "issued"
+	AttemptOutcomeNotAccepted AttemptOutcome = "not_accepted"
+	AttemptOutcomeNotFound    AttemptOutcome = "not_found"
+	AttemptOutcomeNotSent     AttemptOutcome = "not_sent"
+	AttemptOutcomeRejected    AttemptOutcome = "rejected"
+	AttemptOutcomeUnclear     AttemptOutcome = "unclear"
+)
+
+// Valid indicates whether the value is a known member of the AttemptOutcome enum.
+func (e AttemptOutcome) Valid() bool {
+	switch e {
+	case AttemptOutcomeAccepted:
+		return true
+	case AttemptOutcomeCutOff:
+		return true
+	case AttemptOutcomeGone:
+		return true
+	case AttemptOutcomeIssued:
+		return true
+	case AttemptOutcomeNotAccepted:
+		return true
+	case AttemptOutcomeNotFound:
+		return true
+	case AttemptOutcomeNotSent:
+		return true
+	case AttemptOutcomeRejected:
+		return true
+	case AttemptOutcomeUnclear:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AttemptPhase.
+const (
+	AttemptPhaseQuery AttemptPhase = "query"
+	AttemptPhaseSend  AttemptPhase = "send"
+)
+
+// Valid indicates whether the value is a known member of the AttemptPhase enum.
+func (e AttemptPhase) Valid() bool {
+	switch e {
+	case AttemptPhaseQuery:
+		return true
+	case AttemptPhaseSend:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for BatchMode.
 const (
 	BatchModeAtomic      BatchMode = "atomic"
@@ -109,6 +166,27 @@ func (e BatchMode) Valid() bool {
 	case BatchModeAtomic:
 		return true
 	case BatchModeIndependent:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CallbackType.
+const (
+	CallbackTypeRedemptionAccepted CallbackType = "redemption.accepted"
+	CallbackTypeRedemptionIssued   CallbackType = "redemption.issued"
+	CallbackTypeRedemptionRejected CallbackType = "redemption.rejected"
+)
+
+// Valid indicates whether the value is a known member of the CallbackType enum.
+func (e CallbackType) Valid() bool {
+	switch e {
+	case CallbackTypeRedemptionAccepted:
+		return true
+	case CallbackTypeRedemptionIssued:
+		return true
+	case CallbackTypeRedemptionRejected:
 		return true
 	default:
 		return false
@@ -703,6 +781,27 @@ func (e PledgeStatus) Valid() bool {
 	case PledgeStatusRejected:
 		return true
 	case PledgeStatusReleased:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProviderCallbackReceiptStatus.
+const (
+	ProviderCallbackReceiptStatusAccepted ProviderCallbackReceiptStatus = "accepted"
+	ProviderCallbackReceiptStatusIssued   ProviderCallbackReceiptStatus = "issued"
+	ProviderCallbackReceiptStatusRejected ProviderCallbackReceiptStatus = "rejected"
+)
+
+// Valid indicates whether the value is a known member of the ProviderCallbackReceiptStatus enum.
+func (e ProviderCallbackReceiptStatus) Valid() bool {
+	switch e {
+	case ProviderCallbackReceiptStatusAccepted:
+		return true
+	case ProviderCallbackReceiptStatusIssued:
+		return true
+	case ProviderCallbackReceiptStatusRejected:
 		return true
 	default:
 		return false
@@ -1368,6 +1467,46 @@ type ApproveResolutionRequest struct {
 // Examples: SCH
 type Asset = string
 
+// Attempt One call of a provider.
+type Attempt struct {
+	// At When it ended.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	At Time `json:"at"`
+
+	// ErrorClass A word for what went wrong, such as `timeout`, `tls` or `wrong_hours`; or null.
+	ErrorClass *string `json:"error_class"`
+
+	// HTTPStatus The status of the answer; null without one.
+	HTTPStatus *int `json:"http_status"`
+
+	// Milliseconds How long it took.
+	Milliseconds int `json:"milliseconds"`
+
+	// Outcome `issued`, `rejected` and `not_found` are the provider's word, `accepted` that it will call. `gone`: its endpoint answered 410, and the delivery was disabled. `not_accepted`: it had too much to do. `not_sent`:
+	// no connection came about. After these, it is sent or asked again. `unclear`: anything else; `cut_off`: Ballast itself stopped in the middle. After these two nobody knows what the provider did, and it is asked.
+	Outcome AttemptOutcome `json:"outcome"`
+
+	// Phase `send`: the provider is asked for credits. `query`: it is asked what became of them.
+	Phase AttemptPhase `json:"phase"`
+}
+
+// AttemptOutcome `issued`, `rejected` and `not_found` are the provider's word, `accepted` that it will call. `gone`: its endpoint answered 410, and the delivery was disabled. `not_accepted`: it had too much to do. `not_sent`:
+// no connection came about. After these, it is sent or asked again. `unclear`: anything else; `cut_off`: Ballast itself stopped in the middle. After these two nobody knows what the provider did, and it is asked.
+type AttemptOutcome string
+
+// AttemptPage A page of attempts, newest first.
+type AttemptPage struct {
+	// Data The attempts.
+	Data []Attempt `json:"data"`
+
+	// NextCursor Send it as `cursor` to get the next page. Null on the last page.
+	NextCursor *NextCursor `json:"next_cursor"`
+}
+
+// AttemptPhase `send`: the provider is asked for credits. `query`: it is asked what became of them.
+type AttemptPhase string
+
 // Backing Hours of one GPU class behind the supply.
 type Backing struct {
 	// GPUClass A GPU class, as listed at `/v1/gpu-classes`.
@@ -1464,6 +1603,9 @@ type BatchTransfer struct {
 	// Examples: acct_01kz3grkg9ejete74hhygyqcv3
 	ToAccount AccountID `json:"to_account"`
 }
+
+// CallbackType What the provider says of the redemption.
+type CallbackType string
 
 // CaptureHoldRequest How a hold is to be paid out.
 type CaptureHoldRequest struct {
@@ -2007,6 +2149,12 @@ type CreateProviderRequest struct {
 
 	// Tier Standard, when left out.
 	Tier *Tier `json:"tier,omitempty"`
+}
+
+// CreateProviderSecretRequest How the old secrets end.
+type CreateProviderSecretRequest struct {
+	// OverlapSeconds How long the old secrets go on beside the new one, in seconds; up to 30 days.
+	OverlapSeconds *int32 `json:"overlap_seconds,omitempty"`
 }
 
 // CreateRedemptionRequest Tokens to redeem.
@@ -3838,6 +3986,60 @@ type Provider struct {
 	Tier Tier `json:"tier"`
 }
 
+// ProviderCallback What a provider says became of a redemption.
+type ProviderCallback struct {
+	// Data The redemption, and what was given.
+	Data ProviderCallbackData `json:"data"`
+
+	// Timestamp When it happened.
+	//
+	// Examples: 2026-08-03T11:00:00Z
+	Timestamp RequestTime `json:"timestamp"`
+
+	// Type What the provider says of the redemption.
+	Type CallbackType `json:"type"`
+}
+
+// ProviderCallbackData The redemption, and what was given.
+type ProviderCallbackData struct {
+	// Hours The hours given; all, when left out.
+	//
+	// Examples: 500.000000
+	Hours *Hours `json:"hours,omitempty"`
+
+	// Partial That fewer hours than were asked for are meant.
+	Partial *bool `json:"partial,omitempty"`
+
+	// ProviderGrantID The provider's id of the credits; required for `redemption.issued`.
+	//
+	// Examples: grant-7781
+	ProviderGrantID *ExternalID `json:"provider_grant_id,omitempty"`
+
+	// Reason Why it is refused, or in part.
+	//
+	// Examples: Sent to the wrong account
+	Reason *Reason `json:"reason,omitempty"`
+
+	// RedemptionID A redemption.
+	//
+	// Examples: rdmp_01kz3n1y0per2vrbs8xjk2e8x2
+	RedemptionID RedemptionID `json:"redemption_id"`
+}
+
+// ProviderCallbackReceipt That a callback was heard.
+type ProviderCallbackReceipt struct {
+	// RedemptionID A redemption.
+	//
+	// Examples: rdmp_01kz3n1y0per2vrbs8xjk2e8x2
+	RedemptionID RedemptionID `json:"redemption_id"`
+
+	// Status What was said.
+	Status ProviderCallbackReceiptStatus `json:"status"`
+}
+
+// ProviderCallbackReceiptStatus What was said.
+type ProviderCallbackReceiptStatus string
+
 // ProviderCoverage The part of one provider.
 type ProviderCoverage struct {
 	// Classes Its hours by GPU class.
@@ -3882,6 +4084,14 @@ type ProviderDelivery struct {
 	// Endpoint The URL that is called, for `push`.
 	Endpoint *Endpoint `json:"endpoint"`
 
+	// ProviderID A provider.
+	//
+	// Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
+	ProviderID ProviderID `json:"provider_id"`
+
+	// Secret What signs the messages of both sides, in the answer that chose `push` for the first time, and never again; else null.
+	Secret *WebhookSecret `json:"secret"`
+
 	// SLASeconds How long a redemption may take, in seconds; a day, when left out.
 	SLASeconds SLASeconds `json:"sla_seconds"`
 
@@ -3907,6 +4117,52 @@ type ProviderPage struct {
 
 	// NextCursor Send it as `cursor` to get the next page. Null on the last page.
 	NextCursor *NextCursor `json:"next_cursor"`
+}
+
+// ProviderSecret What is known of a secret.
+type ProviderSecret struct {
+	// CreatedAt A time in UTC, RFC 3339, to the microsecond.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	CreatedAt Time `json:"created_at"`
+
+	// ExpiresAt When it ends, since another came after it; else null.
+	ExpiresAt *Time `json:"expires_at"`
+
+	// ID The id of a secret.
+	//
+	// Examples: psec_01kz3zq2m4fq7r8t5v1x9c3e6g
+	ID ProviderSecretID `json:"id"`
+}
+
+// ProviderSecretID The id of a secret.
+//
+// Examples: psec_01kz3zq2m4fq7r8t5v1x9c3e6g
+type ProviderSecretID = string
+
+// ProviderSecretList Secrets, newest first.
+type ProviderSecretList struct {
+	// Data The secrets.
+	Data []ProviderSecret `json:"data"`
+}
+
+// ProviderSecretWithText A secret that was just made.
+type ProviderSecretWithText struct {
+	// CreatedAt A time in UTC, RFC 3339, to the microsecond.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	CreatedAt Time `json:"created_at"`
+
+	// ExpiresAt Always null here, as none came after it yet.
+	ExpiresAt *Time `json:"expires_at"`
+
+	// ID The id of a secret.
+	//
+	// Examples: psec_01kz3zq2m4fq7r8t5v1x9c3e6g
+	ID ProviderSecretID `json:"id"`
+
+	// Secret The secret itself, in the first answer only; null where that is repeated.
+	Secret *WebhookSecret `json:"secret"`
 }
 
 // ProviderStatus `active` may act; `suspended` may not, until an operator lifts it.
@@ -4259,6 +4515,22 @@ type ReleasePledgeRequest struct {
 	//
 	// Examples: 500.000000
 	Hours Hours `json:"hours"`
+}
+
+// Replay What is done next about a redemption.
+type Replay struct {
+	// NextAt From when on.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	NextAt Time `json:"next_at"`
+
+	// Phase `send`: the provider is asked for credits. `query`: it is asked what became of them.
+	Phase AttemptPhase `json:"phase"`
+
+	// RedemptionID A redemption.
+	//
+	// Examples: rdmp_01kz3n1y0per2vrbs8xjk2e8x2
+	RedemptionID RedemptionID `json:"redemption_id"`
 }
 
 // ReportFormat The form of a report.
@@ -5132,6 +5404,11 @@ type WebhookEndpointEventData struct {
 // WebhookEndpointEventDataReason Why it was disabled; null for a test.
 type WebhookEndpointEventDataReason string
 
+// WebhookSecret A secret of Standard Webhooks, `whsec_` and 32 bytes in base64.
+//
+// Examples: whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDCXbq0gb1Qq8=
+type WebhookSecret = string
+
 // AccountIDFilter An account.
 //
 // Examples: acct_01kz3grkg9ejete74hhygyqcv3
@@ -5249,6 +5526,11 @@ type ReferenceFilter = Reference
 // RolloverCallStatusFilter `open`; `answered` once nothing lapses within the notice any more; `defaulted` once something has.
 type RolloverCallStatusFilter = RolloverCallStatus
 
+// SecretID The id of a secret.
+//
+// Examples: psec_01kz3zq2m4fq7r8t5v1x9c3e6g
+type SecretID = ProviderSecretID
+
 // SettlementFrom A time, RFC 3339, preferably in UTC; one with another offset is converted.
 //
 // Examples: 2026-08-03T11:00:00Z
@@ -5279,6 +5561,15 @@ type TrialBalanceAt = RequestTime
 
 // TrialBalanceFormat The form of a report.
 type TrialBalanceFormat = ReportFormat
+
+// WebhookID defines model for WebhookId.
+type WebhookID = string
+
+// WebhookSignature defines model for WebhookSignature.
+type WebhookSignature = string
+
+// WebhookTimestamp defines model for WebhookTimestamp.
+type WebhookTimestamp = string
 
 // BadRequest Why a request was refused or failed (RFC 9457).
 type BadRequest = Problem
@@ -5616,6 +5907,24 @@ type CreatePolicyParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// TakeCallbackParams defines parameters for TakeCallback.
+type TakeCallbackParams struct {
+	// WebhookID Any id of the message.
+	WebhookID WebhookID `json:"webhook-id"`
+
+	// WebhookTimestamp When it was signed, in seconds since 1970.
+	WebhookTimestamp WebhookTimestamp `json:"webhook-timestamp"`
+
+	// WebhookSignature One or more signatures, `v1,` and base64, with spaces between.
+	WebhookSignature WebhookSignature `json:"webhook-signature"`
+}
+
+// CreateProviderSecretParams defines parameters for CreateProviderSecret.
+type CreateProviderSecretParams struct {
+	// IdempotencyKey Chosen by the caller, new for each thing it wants done, the same for each attempt at it. A random UUID is fine.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
 // ListProviderRedemptionsParams defines parameters for ListProviderRedemptions.
 type ListProviderRedemptionsParams struct {
 	// Status Only redemptions that have this status.
@@ -5698,6 +6007,15 @@ type ListRedemptionsParams struct {
 type CreateRedemptionParams struct {
 	// IdempotencyKey Chosen by the caller, new for each thing it wants done, the same for each attempt at it. A random UUID is fine.
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// ListAttemptsParams defines parameters for ListAttempts.
+type ListAttemptsParams struct {
+	// Limit How many items a page has at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before, sent with the same filters. Opaque.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // CancelRedemptionParams defines parameters for CancelRedemption.
@@ -5862,8 +6180,17 @@ type CreatePolicyJSONRequestBody = CreatePolicyRequest
 // ApprovePolicyJSONRequestBody defines body for ApprovePolicy for application/json ContentType.
 type ApprovePolicyJSONRequestBody = ApprovePolicyRequest
 
+// TakeCallbackJSONRequestBody defines body for TakeCallback for application/json ContentType.
+type TakeCallbackJSONRequestBody = ProviderCallback
+
 // SetDeliveryJSONRequestBody defines body for SetDelivery for application/json ContentType.
 type SetDeliveryJSONRequestBody = SetDeliveryRequest
+
+// CreateProviderSecretJSONRequestBody defines body for CreateProviderSecret for application/json ContentType.
+type CreateProviderSecretJSONRequestBody = CreateProviderSecretRequest
+
+// RevokeProviderSecretJSONRequestBody defines body for RevokeProviderSecret for application/json ContentType.
+type RevokeProviderSecretJSONRequestBody = EmptyRequest
 
 // LeaseRedemptionsJSONRequestBody defines body for LeaseRedemptions for application/json ContentType.
 type LeaseRedemptionsJSONRequestBody = LeaseRedemptionsRequest
@@ -5897,6 +6224,9 @@ type ProposeCorrectionJSONRequestBody = ProposeCorrectionRequest
 
 // ApproveCorrectionJSONRequestBody defines body for ApproveCorrection for application/json ContentType.
 type ApproveCorrectionJSONRequestBody = EmptyRequest
+
+// ReplayRedemptionJSONRequestBody defines body for ReplayRedemption for application/json ContentType.
+type ReplayRedemptionJSONRequestBody = EmptyRequest
 
 // ProposeResolutionJSONRequestBody defines body for ProposeResolution for application/json ContentType.
 type ProposeResolutionJSONRequestBody = ProposeResolutionRequest
