@@ -36,6 +36,7 @@ const (
 	RedemptionReserved     Type = "redemption.reserved"
 	RedemptionDispatched   Type = "redemption.dispatched"
 	RedemptionUnknown      Type = "redemption.unknown"
+	RedemptionEscalated    Type = "redemption.escalated"
 	RedemptionIssued       Type = "redemption.issued"
 	RedemptionAcknowledged Type = "redemption.acknowledged"
 	RedemptionRejected     Type = "redemption.rejected"
@@ -80,7 +81,7 @@ var journal = map[ledger.Kind]Type{
 // told has the types that rows tell.
 var told = []Type{
 	PledgeCreated, PledgeVerified, PledgeRejected, PledgeExhausted, PledgeExpired, PledgeDefaulted, PledgeReleased,
-	RedemptionRequested, RedemptionReserved, RedemptionDispatched, RedemptionUnknown, RedemptionIssued, RedemptionAcknowledged,
+	RedemptionRequested, RedemptionReserved, RedemptionDispatched, RedemptionUnknown, RedemptionEscalated, RedemptionIssued, RedemptionAcknowledged,
 	RedemptionRejected, RedemptionCancelled, RedemptionExpired, RedemptionRefunded,
 	MarginCallOpened, MarginCallEscalated, MarginCallCured,
 	RolloverCallOpened, RolloverCallAnswered, RolloverCallDefaulted,

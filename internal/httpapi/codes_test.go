@@ -73,7 +73,10 @@ func TestEveryErrorCodeOccurs(t *testing.T) {
 		{"idempotency_key":"b","from_account":"{alice_account}","to_account":"{bob_account}","amount":"1000"}]}`).want(200).
 		expect("results.0.status", "409", "results.0.error.code", "batch_aborted", "results.1.error.code", "insufficient_funds")
 
-	note("index_stale") // TestMintsStopWhereTheIndexIsStale
+	note("quote_used")      // TestRedemptionByQuote
+	note("quote_expired")   // TestRedemptionByQuote
+	note("too_many_quotes") // TestRedemptionByQuote
+	note("index_stale")     // TestMintsStopWhereTheIndexIsStale
 	s.post("second_operator", "/v1/policies/{policy_draft}/approve", `{}`).want(403, "four_eyes")
 	s.names["strict"] = s.post("second_operator", "/v1/policies", `{"mint_buffer":"10","note":"Nobody mints."}`).want(201).string("id")
 	s.post("operator", "/v1/policies/{strict}/approve", `{}`).want(200).expect("version", "3", "mint_buffer", "10")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -52,11 +53,14 @@ func realIDs(t *testing.T, s *server, value any) any {
 }
 
 // pathOf fills in the path of a call: with the thing that the example's answer is about, if the world has it, or else with
-// the example of the parameter.
+// the example of the parameter. Parameters of the query are there where they must be.
 func pathOf(t *testing.T, s *server, op operation) string {
 	t.Helper()
-	path := op.path
+	path, query := op.path, url.Values{}
 	for _, p := range op.Parameters {
+		if p.Value.In == "query" && p.Value.Required {
+			query.Set(p.Value.Name, realIDs(t, s, p.Value.Example).(string))
+		}
 		if p.Value.In != "path" {
 			continue
 		}
@@ -72,6 +76,9 @@ func pathOf(t *testing.T, s *server, op operation) string {
 			}
 		}
 		path = strings.ReplaceAll(path, "{"+p.Value.Name+"}", id)
+	}
+	if len(query) > 0 {
+		path += "?" + query.Encode()
 	}
 	return path
 }
@@ -106,6 +113,8 @@ func bodiesOf(op operation) map[string]any {
 
 // before has what must have happened in the world before an example can work.
 var before = map[string]func(s *server){
+	// The world's quote is perhaps as old as its template.
+	"createRedemption":      func(s *server) { s.names["redemption_quote"] = s.quote("2.5") },
 	"acknowledgeRedemption": issueRedemption,
 	"proposeCorrection":     issueRedemption,
 	"approveCorrection": func(s *server) {

@@ -58,6 +58,9 @@ var (
 	noCapacity             = kind{http.StatusUnprocessableEntity, wire.ErrorCodeNoCapacity, "The provider has too few hours of this class that back tokens."}
 	indexStale             = kind{http.StatusUnprocessableEntity, wire.ErrorCodeIndexStale, "The index of this GPU class has been stale or thin for too long. Redemption stays open."}
 	coverageTooLow         = kind{http.StatusUnprocessableEntity, wire.ErrorCodeCoverageTooLow, "The provider's collateral would not cover what it has out, or a margin call is overdue."}
+	quoteUsed              = kind{http.StatusConflict, wire.ErrorCodeQuoteUsed, "A redemption was made by this quote before."}
+	quoteExpired           = kind{http.StatusUnprocessableEntity, wire.ErrorCodeQuoteExpired, "The time of the quote is over."}
+	tooManyQuotes          = kind{http.StatusUnprocessableEntity, wire.ErrorCodeTooManyQuotes, "The holder has as many open quotes as anybody may have."}
 	keyReused              = kind{http.StatusUnprocessableEntity, wire.ErrorCodeIdempotencyKeyReused, "The idempotency key was used for another request."}
 	internal               = kind{http.StatusInternalServerError, wire.ErrorCodeInternal, "The server failed. Quote the request id when asking for help."}
 	overloaded             = kind{http.StatusServiceUnavailable, wire.ErrorCodeOverloaded, "The server has too much to do. Nothing was done; wait as long as Retry-After says."}
@@ -150,6 +153,10 @@ var errorTable = []struct {
 	{redeem.ErrLeased, conflict.saying("Another lease of the redemption came after this one.")},
 	{redeem.ErrSamePerson, fourEyes.saying("Who proposed it may not approve it: a second operator must.")},
 	{redeem.ErrOvercorrected, conflict.saying("Corrections would take back more hours than were delivered.")},
+	{redeem.ErrQuoteNotFound, missing},
+	{redeem.ErrQuoteUsed, quoteUsed},
+	{redeem.ErrQuoteExpired, quoteExpired},
+	{redeem.ErrTooManyQuotes, tooManyQuotes},
 	{redeem.ErrGrantUsed, conflict.saying("Another redemption was issued with this grant.")},
 
 	{settlement.ErrProviderNotFound, missing},

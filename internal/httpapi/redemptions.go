@@ -22,9 +22,9 @@ func (a *API) createRedemption(w http.ResponseWriter, r *http.Request) error {
 	var f faults
 	n := redeem.NewRedemption{
 		Call: call, Owner: principalOf(r.Context()).HolderID, AccountID: f.id(id.Account, "account_id", req.AccountID),
-		Amount: f.quantity("amount", req.Amount), ProviderID: f.id(id.Provider, "provider_id", req.ProviderID),
-		GPUClass: f.matches("gpu_class", req.GPUClass, gpuClassForm), Metadata: f.metadata(req.Metadata),
+		QuoteID: f.optionalID(id.Quote, "quote_id", req.QuoteID), OnDelay: f.onDelay(req.OnDelay), Metadata: f.metadata(req.Metadata),
 	}
+	f.redeemed(&n, &req)
 	if req.Recipient != nil {
 		n.RecipientAccount = f.text("recipient.provider_account", req.Recipient.ProviderAccount, maxExternalID)
 	}
@@ -125,6 +125,8 @@ func encodeRedemption(r *redeem.Redemption) wire.Redemption {
 		Amount: money.Format(r.Amount, money.MaxScale), ProviderID: id.Format(id.Provider, r.ProviderID), GPUClass: r.GPUClass,
 		Hours: money.Format(r.Hours, money.MaxScale), EpochID: id.Format(id.Epoch, r.EpochID), Transport: wire.Transport(r.Transport),
 		ProviderGrantID: textOrNull(r.ProviderGrantID), Reason: textOrNull(r.Reason), Metadata: metadataOf(r.Metadata),
+		QuoteID: idOrNull(id.Quote, r.QuoteID), OnDelay: wire.OnDelay(r.OnDelay), DeliverBy: r.DeliverBy.UTC(), EscalatedAt: timeOrNull(r.EscalatedAt),
+		ReroutedFrom: idOrNull(id.Redemption, r.ReroutedFrom), ReroutedTo: idOrNull(id.Redemption, r.ReroutedTo),
 		Timeline: make([]wire.RedemptionEvent, len(r.Timeline)), CreatedAt: r.CreatedAt.UTC(),
 		LeaseExpiresAt: timeOrNull(r.LeasedUntil), Corrections: encodeCorrections(r.Corrections),
 	}

@@ -75,6 +75,7 @@ func (b *builder) tell() {
 	b.post("alice", "/v1/redemptions",
 		`{"account_id":"{alice_account}","amount":"10.000000","provider_id":"{provider}","gpu_class":"H100-SXM-80GB","recipient":{"provider_account":"alice@northwind"}}`,
 		"redemption", "id", "epoch", "epoch_id")
+	b.post("alice", "/v1/redemption-quotes", strings.Replace(quoteBody, "{amount}", "2.500000", 1), "redemption_quote", "id")
 	b.post("provider", "/v1/pledges", pledgeBody, "pledge_pending", "id")
 	b.post("alice", "/v1/accounts", `{"asset":"SCH","name":"Savings","metadata":{"purpose":"reserve"}}`, "alice_second_account", "id")
 
@@ -102,6 +103,8 @@ func (b *builder) tell() {
 
 const pledgeBody = `{"gpu_class":"H100-SXM-80GB","hours":"1000.000000","region":"eu-central-1","starts_at":"2026-08-01T00:00:00Z",` +
 	`"expires_at":"2031-08-01T00:00:00Z","sla_percent":"99.9"}`
+
+const quoteBody = `{"account_id":"{alice_account}","amount":"{amount}","provider_id":"{provider}","gpu_class":"H100-SXM-80GB"}`
 
 // An operator enters it for the provider, and another verifies it.
 const substituteBody = `{"provider_id":"{provider}","gpu_class":"H100-SXM-80GB","hours":"500","region":"eu-central-1",` +

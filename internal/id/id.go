@@ -39,6 +39,7 @@ const (
 	Lease        Prefix = "lease"
 
 	ProviderSecret Prefix = "psec"
+	Quote          Prefix = "rqt"
 )
 
 // ErrMalformed means that a string is not a TypeID of the wanted prefix. It never names a thing that exists.

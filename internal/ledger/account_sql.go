@@ -134,10 +134,11 @@ func mayBegin(ctx context.Context, db Querier, parent *Account, call Call, amoun
 
 // Account returns an account as it is now, or ErrAccountNotFound.
 func (l *Ledger) Account(ctx context.Context, account uuid.UUID) (*Account, error) {
-	return accountBy(ctx, l.pool, account)
+	return AccountTx(ctx, l.pool, account)
 }
 
-func accountBy(ctx context.Context, db Querier, account uuid.UUID) (*Account, error) {
+// AccountTx returns an account as a transaction sees it, or ErrAccountNotFound.
+func AccountTx(ctx context.Context, db Querier, account uuid.UUID) (*Account, error) {
 	rows, err := db.Query(ctx, selectAccountSQL+` WHERE a.id = $1`, account)
 	if err != nil {
 		return nil, err

@@ -54,7 +54,7 @@ func (l *Ledger) setStatus(ctx context.Context, account uuid.UUID, to AccountSta
 		if _, err := tx.Exec(ctx, setStatusSQL, account, string(to)); err != nil {
 			return err
 		}
-		after, err = accountBy(ctx, tx, account)
+		after, err = AccountTx(ctx, tx, account)
 		return err
 	})
 	return after, err

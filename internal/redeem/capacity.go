@@ -84,9 +84,9 @@ func enough(candidates []candidate, hours int64) ([]candidate, bool) {
 	return candidates, true
 }
 
-// allocate takes hours from the candidates in their order, as the locked accounts hold them. It returns ErrNoCapacity where
-// they do not suffice.
-func allocate(b *ledger.Book, candidates []candidate, hours int64) ([]line, error) {
+// allocate takes hours from the candidates in their order, as the locked accounts hold them, but for those that quotes other than mine
+// keep. It returns ErrNoCapacity where they do not suffice.
+func allocate(b *ledger.Book, candidates []candidate, kept *reserved, mine uuid.UUID, hours int64) ([]line, error) {
 	var lines []line
 	for i := range candidates {
 		c := &candidates[i]
@@ -94,7 +94,7 @@ func allocate(b *ledger.Book, candidates []candidate, hours int64) ([]line, erro
 		if err != nil {
 			return nil, err
 		}
-		take := min(there, hours)
+		take := min(there-kept.of(c.pledge, b.At(), mine), hours)
 		if take <= 0 {
 			continue
 		}

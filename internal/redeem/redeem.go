@@ -31,6 +31,14 @@ var (
 	ErrSamePerson = errors.New("who proposed it may not approve it")
 	// ErrOvercorrected means that corrections would take back more hours than were delivered.
 	ErrOvercorrected = errors.New("corrections would exceed what was delivered")
+	// ErrQuoteNotFound means that there is no such quote, or none that the caller may see.
+	ErrQuoteNotFound = errors.New("no such quote")
+	// ErrQuoteUsed means that a redemption was made by the quote before.
+	ErrQuoteUsed = errors.New("quote was used")
+	// ErrQuoteExpired means that the quote's time is over.
+	ErrQuoteExpired = errors.New("quote has expired")
+	// ErrTooManyQuotes means that the holder has as many open quotes as anybody may have.
+	ErrTooManyQuotes = errors.New("holder has too many open quotes")
 )
 
 // InvalidError is a request that could never be accepted, whatever the books hold.

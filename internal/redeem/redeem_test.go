@@ -33,7 +33,7 @@ func TestRedemptionIsIssued(t *testing.T) {
 	want := &Redemption{
 		ID: r.ID, AccountID: s.account, HolderID: s.holder, EscrowAccount: escrow, ProviderID: s.provider, GPUClass: h100,
 		Amount: 30 * hour, Hours: 30 * hour, K: k, EpochID: epoch, Transport: TransportPull, RecipientAccount: "alice@northwind",
-		Status: Dispatched, Metadata: []byte(`{"project": "folding"}`), RequestedBy: r.RequestedBy, CreatedAt: at,
+		Status: Dispatched, Metadata: []byte(`{"project": "folding"}`), RequestedBy: r.RequestedBy, CreatedAt: at, OnDelay: Wait, DeliverBy: at.Add(DefaultSLA),
 		Timeline: []Event{
 			{Status: Requested, At: at, Actor: s.holder},
 			{Status: Reserved, At: at, Actor: s.holder, Detail: "The hours are earmarked."},

@@ -42,6 +42,15 @@ type Redemption struct {
 	// RequestedBy and SettledBy are the transactions that put the amount into escrow and took it out.
 	RequestedBy, SettledBy uuid.UUID
 	CreatedAt              time.Time
+	// QuoteID is the quote that it was made by, or the nil UUID.
+	QuoteID uuid.UUID
+	// OnDelay is what is done once it is late: after DeliverBy.
+	OnDelay   OnDelay
+	DeliverBy time.Time
+	// EscalatedAt is when it was found to be late, or zero.
+	EscalatedAt time.Time
+	// ReroutedFrom is the late redemption whose place it took, and ReroutedTo the one that took its place; or the nil UUID.
+	ReroutedFrom, ReroutedTo uuid.UUID
 }
 
 // Event is one step of a redemption.
@@ -56,12 +65,14 @@ type Event struct {
 
 // asOf brings r back to what it was after its first steps, so that a repeated request has its first answer.
 func (r *Redemption) asOf(steps int) {
+	if r.EscalatedAt.After(r.Timeline[min(steps, len(r.Timeline))-1].At) {
+		r.EscalatedAt = time.Time{}
+	}
 	if steps >= len(r.Timeline) {
 		return
 	}
 	r.Timeline = slices.Clip(r.Timeline[:steps])
-	r.Status = r.Timeline[steps-1].Status
-	r.LeasedUntil = time.Time{}
+	r.Status, r.ReroutedTo, r.LeasedUntil = r.Timeline[steps-1].Status, uuid.Nil, time.Time{}
 	if !r.Settled() {
 		r.ProviderGrantID, r.SettledBy, r.DeliveredHours, r.BurnedAmount = "", uuid.Nil, 0, 0
 	}

@@ -23,6 +23,8 @@ SELECT r.id, r.account_id, r.holder_id, r.escrow_account, r.provider_id, r.gpu_c
             THEN (SELECT max(l.expires_at) FROM redemption_leases l WHERE l.redemption_id = r.id AND l.expires_at > ballast_now()) END,
        CASE WHEN r.delivered_hours > 0 THEN (
             SELECT jsonb_agg(to_jsonb(c) ORDER BY c.n) FROM redemption_corrections c WHERE c.redemption_id = r.id AND c.transaction_id IS NOT NULL) END,
+       r.quote_id, r.on_delay, r.deliver_by, r.rerouted_from,
+       (SELECT s.escalated_at FROM redemption_escalations s WHERE s.redemption_id = r.id), (SELECT n.id FROM redemptions n WHERE n.rerouted_from = r.id),
        e.statuses, e.times, e.actors, e.details
 FROM redemptions r
 CROSS JOIN LATERAL (
@@ -99,7 +101,8 @@ func (f Filter) where(condition string, args ...any) (clause string, all []any) 
 func scanRedemption(row pgx.CollectableRow) (*Redemption, error) {
 	r := &Redemption{}
 	var recipient, grant, reason *string
-	var settled *uuid.UUID
+	var settled, quote, from, to *uuid.UUID
+	var escalated *time.Time
 	var statuses, details []string
 	var times []time.Time
 	var actors []uuid.UUID
@@ -108,13 +111,16 @@ func scanRedemption(row pgx.CollectableRow) (*Redemption, error) {
 	var corrections []correctionRow
 	if err := row.Scan(&r.ID, &r.AccountID, &r.HolderID, &r.EscrowAccount, &r.ProviderID, &r.GPUClass, &r.Amount, &r.Hours, &r.K, &r.EpochID,
 		&r.Transport, &recipient, &r.Status, &grant, &reason, &r.Metadata, &r.RequestedBy, &settled, &r.CreatedAt,
-		&delivered, &burned, &leasedUntil, &corrections, &statuses, &times, &actors, &details); err != nil {
+		&delivered, &burned, &leasedUntil, &corrections, &quote, &r.OnDelay, &r.DeliverBy, &from, &escalated, &to,
+		&statuses, &times, &actors, &details); err != nil {
 		return nil, err
 	}
 	r.RecipientAccount, r.ProviderGrantID, r.Reason = orZero(recipient), orZero(grant), orZero(reason)
 	r.SettledBy, r.CreatedAt = orZero(settled), r.CreatedAt.UTC()
 	r.Corrections = ofRows(corrections)
 	r.DeliveredHours, r.BurnedAmount, r.LeasedUntil = orZero(delivered), orZero(burned), orZero(leasedUntil).UTC()
+	r.QuoteID, r.ReroutedFrom, r.ReroutedTo = orZero(quote), orZero(from), orZero(to)
+	r.DeliverBy, r.EscalatedAt = r.DeliverBy.UTC(), orZero(escalated).UTC()
 	r.Timeline = make([]Event, len(statuses))
 	for i := range r.Timeline {
 		r.Timeline[i] = Event{Status: Status(statuses[i]), At: times[i].UTC(), Actor: actors[i], Detail: details[i]}
@@ -136,8 +142,11 @@ type details struct {
 // answer returns the redemption as the verdict's transaction left it. The first answer and its repetitions are read alike.
 // The transaction is committed, so that an answer which cannot be read is an unknown outcome for the caller, who may ask again.
 func (r *Redemptions) answer(ctx context.Context, v ledger.Verdict) (*Redemption, bool, error) {
-	if pg.IsUniqueViolation(v.Err, "redemptions_grant_key") {
+	switch {
+	case pg.IsUniqueViolation(v.Err, "redemptions_grant_key"):
 		return nil, false, ErrGrantUsed
+	case pg.IsUniqueViolation(v.Err, "redemptions_quote_key"):
+		return nil, false, ErrQuoteUsed
 	}
 	if v.Err != nil {
 		return nil, false, v.Err

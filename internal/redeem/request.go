@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -21,19 +22,31 @@ type NewRedemption struct {
 	// Owner is the holder to whom the account must belong. Nobody else may redeem from it.
 	Owner     uuid.UUID
 	AccountID uuid.UUID
+	// QuoteID is the quote whose terms hold, or the nil UUID. With it, Amount, ProviderID and GPUClass are the quote's, whatever they are here.
+	QuoteID uuid.UUID
 	// Amount is in SCH.
 	Amount     money.Quantity
 	ProviderID uuid.UUID
 	GPUClass   string
+	// OnDelay is what is to be done when the provider is late; [Wait] if it is empty.
+	OnDelay OnDelay
 	// RecipientAccount is the holder's account at the provider, up to 200 characters, or empty.
 	RecipientAccount string
 	// Metadata is a JSON object, or nil.
 	Metadata []byte
+
+	// quote is that of QuoteID, of which only what never changes is used.
+	quote *Quote
+	// reroutes is the late redemption whose place this one takes, or the nil UUID.
+	reroutes uuid.UUID
 }
 
 // Request puts an amount into escrow and earmarks the hours that it is worth, of the provider's pledges that lapse first. It
 // returns the redemption as the request left it, which is dispatched, reserved where it is pushed, or issued where there is a voucher for it, and whether this repeats the answer
 // to an earlier call.
+//
+// With a quote, its k and its hours hold, though another epoch has begun, and its hours are there, unless their provider put others in their
+// place behind tokens. It then also returns ErrQuoteNotFound, also for another's; ErrQuoteUsed; or ErrQuoteExpired.
 //
 // Its errors are ErrNoCapacity, *[InvalidError], anchor.ErrNoEpoch, and of the ledger: ErrAccountNotFound (also for another's account),
 // ErrAccountKind, ErrAssetMismatch, ErrAccountFrozen, ErrAccountClosed, ErrInsufficientFunds, ErrAmountOutOfRange (also for
@@ -43,6 +56,9 @@ func (r *Redemptions) Request(ctx context.Context, n NewRedemption) (*Redemption
 		if err := checkText("recipient.provider_account", n.RecipientAccount, maxExternalID); err != nil {
 			return nil, false, err
 		}
+	}
+	if err := r.takeQuote(ctx, &n); err != nil {
+		return nil, false, err
 	}
 	account, err := r.books.Account(ctx, n.AccountID)
 	if err == nil {
@@ -121,6 +137,9 @@ func (n *NewRedemption) enough(read anchor.RateRead, candidates []candidate) ([]
 
 // hours returns what the amount seems to be redeemed for.
 func (n *NewRedemption) hours(read anchor.RateRead) (int64, error) {
+	if n.quote != nil {
+		return n.quote.Hours, nil
+	}
 	rate, err := read.Now()
 	if err != nil {
 		return 0, err
@@ -141,10 +160,13 @@ type requestStep struct {
 	candidates []candidate
 
 	rates    *anchor.Rates
-	rate     anchor.Rate
+	kept     *reserved
 	delivery *Delivery
-	hours    int64
-	lines    []line
+	// used says that the quote was used before.
+	used  bool
+	rate  anchor.Rate
+	hours int64
+	lines []line
 
 	// voucherHours is for how many hours a voucher is looked for, or 0 for none; voucher is the one that was found on the shelf.
 	voucherHours int64
@@ -176,7 +198,8 @@ func (s *requestStep) Lock() []uuid.UUID {
 }
 
 func (s *requestStep) Read(r *ledger.Reads) {
-	s.rates, s.delivery = anchor.ReadRates(r), readDelivery(r, s.ask.ProviderID)
+	s.rates, s.delivery, s.kept = anchor.ReadRates(r), readDelivery(r, s.ask.ProviderID), readReserved(r, s.candidates)
+	s.queueUsed(r)
 	for i := range s.candidates {
 		s.candidates[i].queue(r)
 	}
@@ -191,15 +214,10 @@ func (s *requestStep) Decide(b *ledger.Book) (d ledger.Decision, err error) {
 	if s.delivery.Status != DeliveryActive {
 		return d, ErrNoCapacity
 	}
-	if s.rate, err = s.rates.At(s.ask.GPUClass, b.At()); errors.Is(err, anchor.ErrNoFactor) {
-		return d, ErrNoCapacity
-	} else if err != nil {
+	if s.rate, s.hours, err = s.terms(amount, b.At()); err != nil {
 		return d, err
 	}
-	if s.hours, err = worth(amount, s.rate.K); err != nil {
-		return d, err
-	}
-	if s.lines, err = allocate(b, s.candidates, s.hours); err != nil {
+	if s.lines, err = allocate(b, s.candidates, s.kept, s.ask.QuoteID, s.hours); err != nil {
 		return d, err
 	}
 	if err = s.takeVoucher(); err != nil {
@@ -212,7 +230,31 @@ func (s *requestStep) Decide(b *ledger.Book) (d ledger.Decision, err error) {
 	d.Details, err = json.Marshal(details{
 		Steps: len(s.delivery.Transport.firstSteps()), GPUClass: s.ask.GPUClass, Hours: money.Format(s.hours, money.MaxScale), K: s.rate.K.String(),
 	})
+	if err == nil {
+		s.kept.use(s.ask.QuoteID)
+	}
 	return d, err
+}
+
+// terms returns what the amount is worth at a time: by its quote, or else by the epoch in force.
+func (s *requestStep) terms(amount int64, at time.Time) (rate anchor.Rate, hours int64, err error) {
+	if q := s.ask.quote; q != nil {
+		switch {
+		case s.used || s.kept.used[q.ID]:
+			return rate, 0, ErrQuoteUsed
+		case !at.Before(q.ExpiresAt):
+			return rate, 0, ErrQuoteExpired
+		}
+		return anchor.Rate{Epoch: q.EpochID, K: q.K}, q.Hours, nil
+	}
+	if rate, err = s.rates.At(s.ask.GPUClass, at); errors.Is(err, anchor.ErrNoFactor) {
+		return rate, 0, ErrNoCapacity
+	}
+	if err != nil {
+		return rate, 0, err
+	}
+	hours, err = worth(amount, rate.K)
+	return rate, hours, err
 }
 
 func (s *requestStep) Write(w *ledger.Writes, t *ledger.Transaction) {

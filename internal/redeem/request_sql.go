@@ -1,6 +1,8 @@
 package redeem
 
 import (
+	"cmp"
+
 	"github.com/google/uuid"
 
 	"github.com/ballast-compute/ballast/internal/ledger"
@@ -10,8 +12,8 @@ import (
 const insertRedemptionSQL = `
 WITH redemption AS (
     INSERT INTO redemptions (id, account_id, holder_id, escrow_account, provider_id, gpu_class, amount, hours, k, epoch_id, transport,
-                             recipient_account, status, metadata, requested_by, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+                             recipient_account, status, metadata, requested_by, created_at, quote_id, on_delay, rerouted_from, deliver_by)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $22, $23, $24, $25)
 ), lines AS (
     INSERT INTO redemption_lines (redemption_id, pledge_id, hours, requested_on)
     SELECT $1, l.pledge_id, l.hours, ($16::timestamptz AT TIME ZONE 'UTC')::date FROM unnest($17::uuid[], $18::bigint[]) AS l (pledge_id, hours)
@@ -35,6 +37,7 @@ func insertArgs(s *requestStep, t *ledger.Transaction) []any {
 		s.id, n.AccountID, n.Owner, s.escrow, n.ProviderID, n.GPUClass, t.Postings[0].Amount, s.hours, s.rate.K, s.rate.Epoch,
 		string(s.delivery.Transport), orNull(n.RecipientAccount), statuses[len(statuses)-1], n.Metadata, t.ID, t.CreatedAt,
 		pledges, hours, t.Caller, statuses, details,
+		orNull(n.QuoteID), string(cmp.Or(n.OnDelay, Wait)), orNull(n.reroutes), t.CreatedAt.Add(s.delivery.SLA),
 	}
 }
 

@@ -357,9 +357,12 @@ const (
 	ErrorCodeOverloaded             ErrorCode = "overloaded"
 	ErrorCodePayloadTooLarge        ErrorCode = "payload_too_large"
 	ErrorCodePledgeNotActive        ErrorCode = "pledge_not_active"
+	ErrorCodeQuoteExpired           ErrorCode = "quote_expired"
+	ErrorCodeQuoteUsed              ErrorCode = "quote_used"
 	ErrorCodeRateLimited            ErrorCode = "rate_limited"
 	ErrorCodeSameAccount            ErrorCode = "same_account"
 	ErrorCodeSecretsNotConfigured   ErrorCode = "secrets_not_configured"
+	ErrorCodeTooManyQuotes          ErrorCode = "too_many_quotes"
 	ErrorCodeUnauthenticated        ErrorCode = "unauthenticated"
 	ErrorCodeUnavailable            ErrorCode = "unavailable"
 	ErrorCodeUnsupportedMediaType   ErrorCode = "unsupported_media_type"
@@ -422,11 +425,17 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodePledgeNotActive:
 		return true
+	case ErrorCodeQuoteExpired:
+		return true
+	case ErrorCodeQuoteUsed:
+		return true
 	case ErrorCodeRateLimited:
 		return true
 	case ErrorCodeSameAccount:
 		return true
 	case ErrorCodeSecretsNotConfigured:
+		return true
+	case ErrorCodeTooManyQuotes:
 		return true
 	case ErrorCodeUnauthenticated:
 		return true
@@ -499,6 +508,7 @@ const (
 	EventTypeRedemptionCancelled     EventType = "redemption.cancelled"
 	EventTypeRedemptionCorrected     EventType = "redemption.corrected"
 	EventTypeRedemptionDispatched    EventType = "redemption.dispatched"
+	EventTypeRedemptionEscalated     EventType = "redemption.escalated"
 	EventTypeRedemptionExpired       EventType = "redemption.expired"
 	EventTypeRedemptionIssued        EventType = "redemption.issued"
 	EventTypeRedemptionRefunded      EventType = "redemption.refunded"
@@ -563,6 +573,8 @@ func (e EventType) Valid() bool {
 	case EventTypeRedemptionCorrected:
 		return true
 	case EventTypeRedemptionDispatched:
+		return true
+	case EventTypeRedemptionEscalated:
 		return true
 	case EventTypeRedemptionExpired:
 		return true
@@ -754,6 +766,27 @@ func (e MarginCallStatus) Valid() bool {
 	}
 }
 
+// Defines values for OnDelay.
+const (
+	OnDelayRefund  OnDelay = "refund"
+	OnDelayReroute OnDelay = "reroute"
+	OnDelayWait    OnDelay = "wait"
+)
+
+// Valid indicates whether the value is a known member of the OnDelay enum.
+func (e OnDelay) Valid() bool {
+	switch e {
+	case OnDelayRefund:
+		return true
+	case OnDelayReroute:
+		return true
+	case OnDelayWait:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PledgeStatus.
 const (
 	PledgeStatusActive    PledgeStatus = "active"
@@ -820,6 +853,27 @@ func (e ProviderStatus) Valid() bool {
 	case ProviderStatusActive:
 		return true
 	case ProviderStatusSuspended:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RedemptionQuoteStatus.
+const (
+	RedemptionQuoteStatusExpired RedemptionQuoteStatus = "expired"
+	RedemptionQuoteStatusOpen    RedemptionQuoteStatus = "open"
+	RedemptionQuoteStatusUsed    RedemptionQuoteStatus = "used"
+)
+
+// Valid indicates whether the value is a known member of the RedemptionQuoteStatus enum.
+func (e RedemptionQuoteStatus) Valid() bool {
+	switch e {
+	case RedemptionQuoteStatusExpired:
+		return true
+	case RedemptionQuoteStatusOpen:
+		return true
+	case RedemptionQuoteStatusUsed:
 		return true
 	default:
 		return false
@@ -2157,8 +2211,8 @@ type CreateProviderSecretRequest struct {
 	OverlapSeconds *int32 `json:"overlap_seconds,omitempty"`
 }
 
-// CreateRedemptionRequest Tokens to redeem.
-type CreateRedemptionRequest struct {
+// CreateRedemptionQuoteRequest What is to be redeemed.
+type CreateRedemptionQuoteRequest struct {
 	// AccountID Where the tokens are.
 	//
 	// Examples: acct_01kz3grkg9ejete74hhygyqcv3
@@ -2174,15 +2228,47 @@ type CreateRedemptionRequest struct {
 	// Examples: H100-SXM-80GB
 	GPUClass GPUClassName `json:"gpu_class"`
 
+	// ProviderID Whose credits.
+	//
+	// Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
+	ProviderID ProviderID `json:"provider_id"`
+}
+
+// CreateRedemptionRequest Tokens to redeem: by a quote, or else by the amount, the provider and the class.
+type CreateRedemptionRequest struct {
+	// AccountID Where the tokens are.
+	//
+	// Examples: acct_01kz3grkg9ejete74hhygyqcv3
+	AccountID AccountID `json:"account_id"`
+
+	// Amount In SCH. Needed unless there is a quote.
+	//
+	// Examples: 12.500000
+	Amount *Amount `json:"amount,omitempty"`
+
+	// GPUClass Hours of what. Needed unless there is a quote.
+	//
+	// Examples: H100-SXM-80GB
+	GPUClass *GPUClassName `json:"gpu_class,omitempty"`
+
 	// Metadata The caller's own strings by name, up to 50 and 4 KiB in all. Kept and answered as they are.
 	//
 	// Examples: {"order":"A-17"}
 	Metadata Metadata `json:"metadata,omitempty"`
 
-	// ProviderID Whose credits.
+	// OnDelay What is done once the provider is late (`deliver_by`) and surely nothing was granted: `wait`, nothing; `refund`, the tokens come back; `reroute`, they come back and, in the same transaction, a new redemption begins at the best other
+	// offer of the same class, or they just come back where there is none. What the provider has taken from its queue, was sent, or is unknown, stays where it is until the provider or two operators have said what became of it.
+	OnDelay *OnDelay `json:"on_delay,omitempty"`
+
+	// ProviderID Whose credits. Needed unless there is a quote.
 	//
 	// Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
-	ProviderID ProviderID `json:"provider_id"`
+	ProviderID *ProviderID `json:"provider_id,omitempty"`
+
+	// QuoteID The quote whose terms hold. Then `amount`, `provider_id` and `gpu_class` are left out.
+	//
+	// Examples: rqt_01kz3mzq5yf3x8n2v7c4d6h9wb
+	QuoteID *RedemptionQuoteID `json:"quote_id,omitempty"`
 
 	// Recipient Where the provider is to put the credits.
 	Recipient *Recipient `json:"recipient,omitempty"`
@@ -2473,6 +2559,7 @@ type EpochSummary struct {
 // | `method_not_allowed` | 405 | the path has no such method |
 // | `conflict` | 409 | the thing is in a state in which this cannot be done |
 // | `document_pledged` | 409 | the signed document stands behind another pledge |
+// | `quote_used` | 409 | a redemption was made by this quote before |
 // | `idempotency_in_progress` | 409 | a request with this key is still running: wait, and send it again |
 // | `batch_aborted` | 409 | another transfer of the atomic batch was refused |
 // | `not_reversible` | 409 | a transaction of this kind cannot be reversed |
@@ -2489,6 +2576,8 @@ type EpochSummary struct {
 // | `pledge_not_active` | 422 | the pledge is not active |
 // | `class_sunset` | 422 | the sunset of the GPU class is announced |
 // | `no_capacity` | 422 | the provider has too few hours of the class that back tokens |
+// | `quote_expired` | 422 | the quote's time is over: ask for another |
+// | `too_many_quotes` | 422 | the holder has five open quotes: use one, or wait until one expires |
 // | `coverage_too_low` | 422 | coverage is below what minting needs |
 // | `index_stale` | 422 | the price index of the class has been stale or thin for too long |
 // | `idempotency_key_reused` | 422 | the key was used for another request |
@@ -2520,7 +2609,7 @@ type Event struct {
 	Object EventObject `json:"object"`
 
 	// Type What happened. `hold.voided` also tells of holds that expired; `transaction.reversed` is about the transaction that was reversed;
-	// `pledge.verified` makes a pledge active; `pledge.hours_released`, `pledge.hours_lapsed` and `pledge.hours_substituted` tell where its hours went.
+	// `pledge.verified` makes a pledge active; `redemption.escalated` says that its provider is late; `pledge.hours_released`, `pledge.hours_lapsed` and `pledge.hours_substituted` tell where its hours went.
 	Type EventType `json:"type"`
 }
 
@@ -2558,7 +2647,7 @@ type EventPage struct {
 }
 
 // EventType What happened. `hold.voided` also tells of holds that expired; `transaction.reversed` is about the transaction that was reversed;
-// `pledge.verified` makes a pledge active; `pledge.hours_released`, `pledge.hours_lapsed` and `pledge.hours_substituted` tell where its hours went.
+// `pledge.verified` makes a pledge active; `redemption.escalated` says that its provider is late; `pledge.hours_released`, `pledge.hours_lapsed` and `pledge.hours_substituted` tell where its hours went.
 type EventType string
 
 // EventTypeFilter A type of events, or, as in `redemption.*`, all that there are of one object.
@@ -3256,6 +3345,10 @@ type NextEpoch struct {
 // NoticeHours How long ahead the provider must be told of a use, in hours.
 type NoticeHours = int
 
+// OnDelay What is done once the provider is late (`deliver_by`) and surely nothing was granted: `wait`, nothing; `refund`, the tokens come back; `reroute`, they come back and, in the same transaction, a new redemption begins at the best other
+// offer of the same class, or they just come back where there is none. What the provider has taken from its queue, was sent, or is unknown, stays where it is until the provider or two operators have said what became of it.
+type OnDelay string
+
 // OpenAPI An OpenAPI document.
 type OpenAPI = string
 
@@ -3854,6 +3947,7 @@ type Problem struct {
 	// | `method_not_allowed` | 405 | the path has no such method |
 	// | `conflict` | 409 | the thing is in a state in which this cannot be done |
 	// | `document_pledged` | 409 | the signed document stands behind another pledge |
+	// | `quote_used` | 409 | a redemption was made by this quote before |
 	// | `idempotency_in_progress` | 409 | a request with this key is still running: wait, and send it again |
 	// | `batch_aborted` | 409 | another transfer of the atomic batch was refused |
 	// | `not_reversible` | 409 | a transaction of this kind cannot be reversed |
@@ -3870,6 +3964,8 @@ type Problem struct {
 	// | `pledge_not_active` | 422 | the pledge is not active |
 	// | `class_sunset` | 422 | the sunset of the GPU class is announced |
 	// | `no_capacity` | 422 | the provider has too few hours of the class that back tokens |
+	// | `quote_expired` | 422 | the quote's time is over: ask for another |
+	// | `too_many_quotes` | 422 | the holder has five open quotes: use one, or wait until one expires |
 	// | `coverage_too_low` | 422 | coverage is below what minting needs |
 	// | `index_stale` | 422 | the price index of the class has been stale or thin for too long |
 	// | `idempotency_key_reused` | 422 | the key was used for another request |
@@ -4243,6 +4339,11 @@ type Redemption struct {
 	// Examples: 2026-08-03T10:55:00.014Z
 	CreatedAt Time `json:"created_at"`
 
+	// DeliverBy By when the provider should have issued the credits: `created_at` and the seconds that the provider then had for a redemption.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	DeliverBy Time `json:"deliver_by"`
+
 	// DeliveredHours Hours for which credits were given, once it has ended; fewer than `hours` where the provider gave a part.
 	DeliveredHours *FullHours `json:"delivered_hours"`
 
@@ -4250,6 +4351,9 @@ type Redemption struct {
 	//
 	// Examples: epoch_01kz3dkwm0fpy8v3t8w1q61y26
 	EpochID EpochID `json:"epoch_id"`
+
+	// EscalatedAt When it was found to be late.
+	EscalatedAt *Time `json:"escalated_at"`
 
 	// GPUClass Hours of what.
 	//
@@ -4274,6 +4378,10 @@ type Redemption struct {
 	// Examples: {"order":"A-17"}
 	Metadata Metadata `json:"metadata"`
 
+	// OnDelay What is done once the provider is late (`deliver_by`) and surely nothing was granted: `wait`, nothing; `refund`, the tokens come back; `reroute`, they come back and, in the same transaction, a new redemption begins at the best other
+	// offer of the same class, or they just come back where there is none. What the provider has taken from its queue, was sent, or is unknown, stays where it is until the provider or two operators have said what became of it.
+	OnDelay OnDelay `json:"on_delay"`
+
 	// ProviderGrantID The provider's id of the credits, once issued.
 	ProviderGrantID *ExternalID `json:"provider_grant_id"`
 
@@ -4281,6 +4389,9 @@ type Redemption struct {
 	//
 	// Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
 	ProviderID ProviderID `json:"provider_id"`
+
+	// QuoteID The quote that it was made by, if one was.
+	QuoteID *RedemptionQuoteID `json:"quote_id"`
 
 	// Reason Why it was rejected, or less was given, if it was.
 	Reason *Reason `json:"reason"`
@@ -4290,6 +4401,12 @@ type Redemption struct {
 
 	// RefundedAmount SCH that went back to the account, once it has ended. The rest of `amount` was burned.
 	RefundedAmount *FullAmount `json:"refunded_amount"`
+
+	// ReroutedFrom The late redemption whose place it took, if it did.
+	ReroutedFrom *RedemptionID `json:"rerouted_from"`
+
+	// ReroutedTo The redemption that took its place, if one did.
+	ReroutedTo *RedemptionID `json:"rerouted_to"`
 
 	// Status `requested`, `reserved` (hours earmarked), `dispatched` (with the provider), `issued` (credits given, tokens burned), `acknowledged`; or `rejected`, `cancelled` or `expired`, and then `refunded`; or `unknown`, until the provider has said what it did.
 	Status RedemptionStatus `json:"status"`
@@ -4425,6 +4542,51 @@ type RedemptionLease struct {
 	LeaseID LeaseID `json:"lease_id"`
 }
 
+// RedemptionOffer A provider that could deliver now what the amount is worth.
+type RedemptionOffer struct {
+	// EpochID The epoch in force.
+	//
+	// Examples: epoch_01kz3dkwm0fpy8v3t8w1q61y26
+	EpochID EpochID `json:"epoch_id"`
+
+	// GPUClass Hours of what.
+	//
+	// Examples: H100-SXM-80GB
+	GPUClass GPUClassName `json:"gpu_class"`
+
+	// Hours Hours that the amount is worth: amount / k, rounded down.
+	//
+	// Examples: 500.000000
+	Hours FullHours `json:"hours"`
+
+	// K SCH in one hour.
+	//
+	// Examples: 0.483939
+	K Decimal `json:"k"`
+
+	// ProviderID A provider.
+	//
+	// Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
+	ProviderID ProviderID `json:"provider_id"`
+
+	// ProviderName A name for people.
+	//
+	// Examples: Main
+	ProviderName Name `json:"provider_name"`
+
+	// SLASeconds How long the provider has for a redemption.
+	SLASeconds int64 `json:"sla_seconds"`
+
+	// Transport How the provider gets to know: `pull` (it polls), `push` (a signed webhook) or `voucher` (codes loaded ahead).
+	Transport Transport `json:"transport"`
+}
+
+// RedemptionOfferList Who could deliver an amount now.
+type RedemptionOfferList struct {
+	// Data The offers, by class, and in each those first that promise to be fastest.
+	Data []RedemptionOffer `json:"data"`
+}
+
 // RedemptionPage One page of redemptions.
 type RedemptionPage struct {
 	// Data The redemptions, newest first.
@@ -4433,6 +4595,76 @@ type RedemptionPage struct {
 	// NextCursor Send it as `cursor` to get the next page. Null on the last page.
 	NextCursor *NextCursor `json:"next_cursor"`
 }
+
+// RedemptionQuote The promise that a redemption made by it in time has these terms.
+type RedemptionQuote struct {
+	// AccountID Where the tokens are.
+	//
+	// Examples: acct_01kz3grkg9ejete74hhygyqcv3
+	AccountID AccountID `json:"account_id"`
+
+	// Amount In SCH.
+	//
+	// Examples: 12.500000
+	Amount FullAmount `json:"amount"`
+
+	// CreatedAt A time in UTC, RFC 3339, to the microsecond.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	CreatedAt Time `json:"created_at"`
+
+	// EpochID The epoch whose k it is.
+	//
+	// Examples: epoch_01kz3dkwm0fpy8v3t8w1q61y26
+	EpochID EpochID `json:"epoch_id"`
+
+	// ExpiresAt Until when it can be used.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	ExpiresAt Time `json:"expires_at"`
+
+	// GPUClass Hours of what.
+	//
+	// Examples: H100-SXM-80GB
+	GPUClass GPUClassName `json:"gpu_class"`
+
+	// Hours Hours that the amount is worth: amount / k, rounded down.
+	//
+	// Examples: 500.000000
+	Hours FullHours `json:"hours"`
+
+	// ID A quote for a redemption.
+	//
+	// Examples: rqt_01kz3mzq5yf3x8n2v7c4d6h9wb
+	ID RedemptionQuoteID `json:"id"`
+
+	// K SCH in one hour.
+	//
+	// Examples: 0.483939
+	K Decimal `json:"k"`
+
+	// ProviderID Whose credits.
+	//
+	// Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
+	ProviderID ProviderID `json:"provider_id"`
+
+	// RedemptionID The redemption that was made by it, if one was.
+	RedemptionID *RedemptionID `json:"redemption_id"`
+
+	// Status `open`; `used` once a redemption was made by it; `expired` after `expires_at`.
+	Status RedemptionQuoteStatus `json:"status"`
+
+	// Transport How the provider gets to know: `pull` (it polls), `push` (a signed webhook) or `voucher` (codes loaded ahead).
+	Transport Transport `json:"transport"`
+}
+
+// RedemptionQuoteID A quote for a redemption.
+//
+// Examples: rqt_01kz3mzq5yf3x8n2v7c4d6h9wb
+type RedemptionQuoteID = string
+
+// RedemptionQuoteStatus `open`; `used` once a redemption was made by it; `expired` after `expires_at`.
+type RedemptionQuoteStatus string
 
 // RedemptionResolution What operators say became of an unknown redemption.
 type RedemptionResolution struct {
@@ -5502,6 +5734,16 @@ type Limit = int32
 // MarginCallStatusFilter What became of a margin call.
 type MarginCallStatusFilter = MarginCallStatus
 
+// OfferAmount An amount to move, greater than zero, with at most as many decimals as the asset has (six for SCH and GPU-hours, two for USD).
+//
+// Examples: 12.500000
+type OfferAmount = Amount
+
+// OfferGPUClass A GPU class, as listed at `/v1/gpu-classes`.
+//
+// Examples: H100-SXM-80GB
+type OfferGPUClass = GPUClassName
+
 // PledgeIDFilter A pledge.
 //
 // Examples: pldg_01kz3hx7c2edkaqv1v5t6kygy6
@@ -5607,6 +5849,9 @@ type PledgeConflict = Problem
 // RateLimited Why a request was refused or failed (RFC 9457).
 type RateLimited = Problem
 
+// RedemptionConflict Why a request was refused or failed (RFC 9457).
+type RedemptionConflict = Problem
+
 // RefusedAccountChange Why a request was refused or failed (RFC 9457).
 type RefusedAccountChange = Problem
 
@@ -5622,8 +5867,14 @@ type RefusedHold = Problem
 // RefusedMint Why a request was refused or failed (RFC 9457).
 type RefusedMint = Problem
 
+// RefusedOffer Why a request was refused or failed (RFC 9457).
+type RefusedOffer = Problem
+
 // RefusedPledge Why a request was refused or failed (RFC 9457).
 type RefusedPledge = Problem
+
+// RefusedQuote Why a request was refused or failed (RFC 9457).
+type RefusedQuote = Problem
 
 // RefusedRedemption Why a request was refused or failed (RFC 9457).
 type RefusedRedemption = Problem
@@ -5985,6 +6236,24 @@ type EnterQuotesParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// ListRedemptionOffersParams defines parameters for ListRedemptionOffers.
+type ListRedemptionOffersParams struct {
+	// Amount What is to be redeemed, in SCH.
+	Amount OfferAmount `form:"amount" json:"amount"`
+
+	// GPUClass Only hours of this GPU class.
+	GPUClass *OfferGPUClass `form:"gpu_class,omitempty" json:"gpu_class,omitempty"`
+
+	// Limit How many items a page has at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// CreateRedemptionQuoteParams defines parameters for CreateRedemptionQuote.
+type CreateRedemptionQuoteParams struct {
+	// IdempotencyKey Chosen by the caller, new for each thing it wants done, the same for each attempt at it. A random UUID is fine.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
 // ListRedemptionsParams defines parameters for ListRedemptions.
 type ListRedemptionsParams struct {
 	// Status Only redemptions that have this status.
@@ -6209,6 +6478,9 @@ type SetProviderTierJSONRequestBody = SetProviderTierRequest
 
 // EnterQuotesJSONRequestBody defines body for EnterQuotes for application/json ContentType.
 type EnterQuotesJSONRequestBody = EnterQuotesRequest
+
+// CreateRedemptionQuoteJSONRequestBody defines body for CreateRedemptionQuote for application/json ContentType.
+type CreateRedemptionQuoteJSONRequestBody = CreateRedemptionQuoteRequest
 
 // CreateRedemptionJSONRequestBody defines body for CreateRedemption for application/json ContentType.
 type CreateRedemptionJSONRequestBody = CreateRedemptionRequest
