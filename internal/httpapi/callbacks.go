@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/id"
 	"github.com/ballast-compute/ballast/internal/push"
 	"github.com/ballast-compute/ballast/internal/strictjson"
+	"github.com/ballast-compute/ballast/internal/webhook"
 )
 
 // callbackOutcomes is what each type of a callback says.
@@ -30,6 +32,9 @@ func (a *API) takeCallback(w http.ResponseWriter, r *http.Request) error {
 		return &strictjson.Error{Code: strictjson.TooLarge, Detail: "The body is larger than this call accepts."}
 	}
 	if err := a.Callbacks.Verify(r.Context(), provider, r.Header, body); err != nil {
+		if errors.Is(err, webhook.ErrForged) {
+			w.Header().Set("WWW-Authenticate", "StandardWebhooks") // Every 401 says what would do (RFC 9110).
+		}
 		return err
 	}
 	var req wire.ProviderCallback

@@ -87,7 +87,7 @@ func TestEveryErrorCodeOccurs(t *testing.T) {
 	note("rate_limited")            // TestRateLimit
 	note("internal")                // TestDefectsGiveNothingAway
 	note("overloaded")              // TestOverload
-	note("secrets_not_configured")  // TestSecretsNeedKeys
+	note("secrets_not_configured")  // TestWithoutSecretKeys
 	note("outcome_unknown")         // TestOutcomeUnknown
 	note("unavailable")             // TestNoDatabase
 	for _, code := range theContract(t).doc.Components.Schemas["ErrorCode"].Value.Enum {

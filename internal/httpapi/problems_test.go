@@ -7,7 +7,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,7 +17,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/ballast-compute/ballast/internal/ledger"
-	"github.com/ballast-compute/ballast/internal/vault"
 )
 
 // Packages whose errors never reach a handler as they are: pg's are judged by what they say of the database, problem only
@@ -146,15 +144,6 @@ func TestKindsOfErrors(t *testing.T) {
 		if got := kindOf(tt.err); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
-	}
-}
-
-// No request can do without the keys that the process lacks, and to ask again soon is of no use either.
-func TestSecretsNeedKeys(t *testing.T) {
-	t.Parallel()
-	_, err := vault.Keyring{}.Seal([]byte("x"), vault.Place{})
-	if k := kindOf(err); k != secretsNotConfigured || k.status != http.StatusServiceUnavailable {
-		t.Errorf("%v", k)
 	}
 }
 
