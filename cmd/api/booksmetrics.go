@@ -15,6 +15,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
 	"github.com/ballast-compute/ballast/internal/pg"
+	"github.com/ballast-compute/ballast/internal/voucher"
 )
 
 // booksMetrics are the token's figures, as of the last refresh. They are for graphs and alerts, which is why they may be
@@ -24,6 +25,7 @@ type booksMetrics struct {
 	backing, coverage                prometheus.Gauge
 	byProvider                       *prometheus.GaugeVec
 	states, calls                    *prometheus.GaugeVec
+	lowStock                         prometheus.Gauge
 	refreshed                        prometheus.Gauge
 }
 
@@ -51,6 +53,7 @@ func newBooksMetrics(registry prometheus.Registerer) *booksMetrics {
 		escrowed:  gauge("escrowed_sch", "Tokens that are being redeemed."),
 		backing:   gauge("backing_sch", "What all pledged hours that are available or back tokens are worth, after haircuts."),
 		coverage:  gauge("coverage_ratio", "Backing by supply but for what is in escrow. Below 1, tokens are not fully backed. NaN while nothing is out."),
+		lowStock:  gauge("voucher_kinds_low", "Classes and hours of providers whose stock of vouchers is down to their threshold."),
 		refreshed: gauge("books_refreshed_timestamp_seconds", "When the figures of the books were last read."),
 	}
 }
@@ -70,6 +73,11 @@ func (m *booksMetrics) refresh(ctx context.Context, reads *pgxpool.Pool) error {
 		if err != nil {
 			return err
 		}
+		low, err := voucher.LowKinds(ctx, tx)
+		if err != nil {
+			return err
+		}
+		m.lowStock.Set(float64(low))
 		m.set(supply, collateral, calls, time.Now())
 		return nil
 	})

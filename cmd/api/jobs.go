@@ -12,12 +12,14 @@ import (
 	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/jobs"
 	"github.com/ballast-compute/ballast/internal/providers"
+	"github.com/ballast-compute/ballast/internal/voucher"
 )
 
 // sweeps is all that happens because time passes.
 func (v *service) sweeps() jobs.Table {
 	return jobs.Domain{
 		Ledger: v.books, Providers: providers.NewStore(v.reads, v.books), Coverage: coverage.NewStore(v.reads), Pool: v.reads,
+		Redemptions: v.redemptions, Vouchers: voucher.NewStore(v.reads, v.vault),
 	}.Table()
 }
 

@@ -28,6 +28,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/push"
 	"github.com/ballast-compute/ballast/internal/redeem"
 	"github.com/ballast-compute/ballast/internal/vault"
+	"github.com/ballast-compute/ballast/internal/voucher"
 )
 
 const (
@@ -193,7 +194,7 @@ func (v *service) newHandler() http.Handler {
 	return httpapi.New(httpapi.API{
 		Ledger: v.books, Auditor: ledger.NewAuditor(v.reads, v.log, redeem.CheckJournal, providers.CheckJournal, anchor.CheckIndex), Access: v.store, Pool: v.reads,
 		Providers: providers.NewStore(v.reads, v.books), Coverage: coverage.NewStore(v.reads), Redemptions: v.redemptions,
-		Vault: v.vault, Outbound: v.outbound, Dispatcher: v.dispatcher, Secrets: v.secrets, Callbacks: push.NewCallbacks(v.redemptions, v.secrets),
+		Vault: v.vault, Vouchers: voucher.NewStore(v.reads, v.vault), Outbound: v.outbound, Dispatcher: v.dispatcher, Secrets: v.secrets, Callbacks: push.NewCallbacks(v.redemptions, v.secrets),
 		Feed:           events.NewFeed(v.reads, v.books, ledger.NewHorizon(v.reads)),
 		RequestTimeout: v.settings.RequestTimeout,
 	}, httpapi.Transport{

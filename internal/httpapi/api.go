@@ -28,6 +28,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/redeem"
 	"github.com/ballast-compute/ballast/internal/strictjson"
 	"github.com/ballast-compute/ballast/internal/vault"
+	"github.com/ballast-compute/ballast/internal/voucher"
 )
 
 const (
@@ -48,6 +49,8 @@ type API struct {
 	Coverage *coverage.Store
 	// Redemptions turns tokens into credits.
 	Redemptions *redeem.Redemptions
+	// Vouchers keeps codes that were loaded ahead.
+	Vouchers *voucher.Store
 	// Vault seals secrets that must be read again.
 	Vault *vault.Vault
 	// Dispatcher brings redemptions to providers that are called; Secrets sign what goes either way, and Callbacks takes what they say.

@@ -36,6 +36,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/push"
 	"github.com/ballast-compute/ballast/internal/redeem"
 	"github.com/ballast-compute/ballast/internal/vault"
+	"github.com/ballast-compute/ballast/internal/voucher"
 	"github.com/ballast-compute/ballast/internal/webhook"
 )
 
@@ -109,12 +110,13 @@ func newServer(t testing.TB, change ...func(*settings)) *server {
 // newAPI wires the domain as a program does.
 func newAPI(reads, writes *pgxpool.Pool, set *settings) (httpapi.API, func(context.Context) error) {
 	books := ledger.New(reads, writes, set.ledger)
+	keeper := vault.New(set.secretKeys, reads)
 	keys := access.NewAuthenticator(reads, set.transport.Logger)
 	set.transport.Authenticate = keys.Authenticate
 	api := httpapi.API{
 		Ledger: books, Auditor: ledger.NewAuditor(reads, set.transport.Logger, redeem.CheckJournal, providers.CheckJournal, anchor.CheckIndex), Access: access.NewStore(reads),
 		Providers: providers.NewStore(reads, books), Coverage: coverage.NewStore(reads), Redemptions: redeem.New(reads, books), Pool: reads, RequestTimeout: set.timeout,
-		Vault: vault.New(set.secretKeys, reads), Outbound: set.outbound,
+		Vault: keeper, Vouchers: voucher.NewStore(reads, keeper), Outbound: set.outbound,
 		Feed: events.NewFeed(reads, books, ledger.NewHorizon(reads)),
 	}
 	api.Secrets = push.NewSecrets(reads, api.Vault)

@@ -46,7 +46,7 @@ func attacksOn(body object, path string) []attack {
 	}
 	limit := 64 << 10
 	switch {
-	case strings.HasSuffix(path, "/batch"), path == "/v1/quotes":
+	case strings.HasSuffix(path, "/batch"), path == "/v1/quotes", strings.HasPrefix(path, "/v1/provider/vouchers"):
 		limit = 6 << 20
 	case path == "/v1/pledges":
 		limit = 256 << 10
@@ -345,6 +345,7 @@ func TestMalformedParameters(t *testing.T) {
 		"/v1/redemption-offers", "/v1/redemption-offers?amount=", "/v1/redemption-offers?amount=1e3", "/v1/redemption-offers?amount=-1", "/v1/redemption-offers?amount=1&amount=2",
 		"/v1/redemption-offers?amount=1&gpu_class=h", "/v1/redemption-offers?amount=1&limit=0", "/v1/redemption-offers?amount=1&provider_id={provider}", "/v1/redemption-offers?amount=1&cursor=x",
 		"/v1/anchor?at=yesterday", "/v1/anchor?when=now", "/v1/anchor/epochs?status=gone", "/v1/rollover-calls?status=x", "/v1/rollover-calls?pledge_id={provider}",
+		"/v1/provider/vouchers", "/v1/provider/vouchers?provider_id=x", "/v1/provider/vouchers?provider_id={provider}&limit=1",
 		"/v1/provider/settlements", "/v1/provider/settlements?provider_id=x", "/v1/provider/settlements?provider_id={provider}&from=x",
 		"/v1/provider/settlements?provider_id={provider}&to=2999-01-01T00:00:00Z", "/v1/provider/settlements?provider_id={provider}&format=xlsx",
 		"/v1/provider/settlements?provider_id={provider}&from=2026-02-01T00:00:00Z&to=2026-02-01T00:00:00Z",

@@ -17,25 +17,39 @@ func hasBody(method string) bool {
 	return method == http.MethodPost || method == http.MethodPut || method == http.MethodPatch
 }
 
-// checkMediaType answers 415 unless the body is JSON in UTF-8, uncompressed. A request without a body needs no type.
-func checkMediaType(w http.ResponseWriter, r *http.Request, _ *exchange) bool {
-	if r.ContentLength == 0 || isJSON(r.Header["Content-Type"]) && isPlainEncoding(r.Header["Content-Encoding"]) {
-		return true
+// checkMediaType answers 415 unless the body is JSON in UTF-8, or CSV where the route takes that, uncompressed. A request without a body
+// needs no type.
+func checkMediaType(csv bool) guard {
+	accepted := "application/json"
+	if csv {
+		accepted += ", text/csv"
 	}
-	w.Header().Set("Accept-Post", "application/json")
-	problem.Write(w, r, problem.New(http.StatusUnsupportedMediaType, "unsupported_media_type", "The body must be application/json."))
-	return false
+	return func(w http.ResponseWriter, r *http.Request, _ *exchange) bool {
+		known := isJSON(r.Header["Content-Type"]) || csv && isCSV(r.Header["Content-Type"])
+		if r.ContentLength == 0 || known && isPlainEncoding(r.Header["Content-Encoding"]) {
+			return true
+		}
+		w.Header().Set("Accept-Post", accepted)
+		problem.Write(w, r, problem.New(http.StatusUnsupportedMediaType, "unsupported_media_type", "The body must be "+strings.ReplaceAll(accepted, ",", " or")+"."))
+		return false
+	}
 }
 
 func isJSON(contentType []string) bool {
 	if len(contentType) != 1 {
 		return false
 	}
-	if contentType[0] == "application/json" {
-		return true
-	}
-	mediaType, params, err := mime.ParseMediaType(contentType[0])
-	if err != nil || mediaType != "application/json" {
+	return contentType[0] == "application/json" || isText("application/json", contentType[0])
+}
+
+func isCSV(contentType []string) bool {
+	return len(contentType) == 1 && isText("text/csv", contentType[0])
+}
+
+// isText tells whether a content type is the wanted one, in UTF-8.
+func isText(wanted, contentType string) bool {
+	mediaType, params, err := mime.ParseMediaType(contentType)
+	if err != nil || mediaType != wanted {
 		return false
 	}
 	charset, given := params["charset"]

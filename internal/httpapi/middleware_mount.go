@@ -25,6 +25,8 @@ type route struct {
 	idempotent bool
 	// maxBodyBytes is the largest body; 0 stands for defaultBodyBytes.
 	maxBodyBytes int64
+	// csv routes take text/csv too.
+	csv bool
 	// probe marks what machines ask all the time: it is neither rate limited nor traced, and logged at debug level only.
 	probe bool
 }
@@ -108,7 +110,7 @@ func (e *endpoint) chooseGuards() []guard {
 		guards = append(guards, e.transport.limitStranger)
 	}
 	if hasBody(e.method) {
-		guards = append(guards, checkMediaType, limitBody(e.maxBodyBytes))
+		guards = append(guards, checkMediaType(e.csv), limitBody(e.maxBodyBytes))
 	}
 	if e.idempotent {
 		guards = append(guards, requireIdempotencyKey)

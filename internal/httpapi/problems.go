@@ -23,6 +23,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/settlement"
 	"github.com/ballast-compute/ballast/internal/strictjson"
 	"github.com/ballast-compute/ballast/internal/vault"
+	"github.com/ballast-compute/ballast/internal/voucher"
 	"github.com/ballast-compute/ballast/internal/webhook"
 )
 
@@ -160,6 +161,9 @@ var errorTable = []struct {
 	{redeem.ErrGrantUsed, conflict.saying("Another redemption was issued with this grant.")},
 
 	{settlement.ErrProviderNotFound, missing},
+	{voucher.ErrProviderNotFound, missing},
+	{voucher.ErrBatchNotFound, missing},
+	{voucher.ErrNone, missing},
 
 	{anchor.ErrNoEpoch, unavailable.saying("No epoch is in force, so nothing can be valued.")},
 	{anchor.ErrNoFactor, pledgeNotActive.saying("The epoch in force does not value this GPU class.")},
@@ -243,6 +247,12 @@ func fieldsOf(err error) ([]problem.FieldError, bool) {
 	}
 	if e, ok := errors.AsType[*redeem.InvalidError](err); ok {
 		return []problem.FieldError{{Field: e.Field, Code: e.Code, Detail: e.Detail}}, true
+	}
+	if e, ok := errors.AsType[*voucher.InvalidError](err); ok {
+		return []problem.FieldError{{Field: e.Field, Code: e.Code, Detail: e.Detail}}, true
+	}
+	if e, ok := errors.AsType[*voucher.LinesError](err); ok {
+		return voucherFaults(e), true
 	}
 	if e, ok := errors.AsType[*settlement.InvalidError](err); ok {
 		return []problem.FieldError{{Field: e.Field, Code: e.Code, Detail: e.Detail}}, true

@@ -35,7 +35,11 @@ func (a *API) createRedemption(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return answerAs(w, http.StatusCreated, encodeRedemption(found), replayed)
+	encoded, err := a.showRedemption(r.Context(), found)
+	if err != nil {
+		return err
+	}
+	return answerAs(w, http.StatusCreated, encoded, replayed)
 }
 
 func (a *API) cancelRedemption(w http.ResponseWriter, r *http.Request) error {
@@ -73,7 +77,11 @@ func (a *API) acknowledgeRedemption(w http.ResponseWriter, r *http.Request) erro
 	if err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, encodeRedemption(found))
+	encoded, err := a.showRedemption(r.Context(), found)
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, encoded)
 }
 
 // redemptionsOf is the redemptions that a caller may see: a holder's own, those that a provider is to issue, or all.
@@ -90,7 +98,11 @@ func (a *API) getRedemption(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, encodeRedemption(found))
+	encoded, err := a.showRedemption(r.Context(), found)
+	if err != nil {
+		return err
+	}
+	return answer(w, http.StatusOK, encoded)
 }
 
 func (a *API) listRedemptions(w http.ResponseWriter, r *http.Request) error {

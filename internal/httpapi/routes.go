@@ -64,6 +64,13 @@ func (a *API) routes(t Transport) []route {
 		{method: get, pattern: "/v1/provider/redemptions", roles: providersOnly, handler: a.listProviderRedemptions},
 		{method: post, pattern: "/v1/provider/redemptions/{redemption_id}/issue", roles: providersOnly, handler: a.issueRedemption, idempotent: true},
 		{method: post, pattern: "/v1/provider/redemptions/{redemption_id}/reject", roles: providersOnly, handler: a.rejectRedemption, idempotent: true},
+		{method: get, pattern: "/v1/provider/vouchers", roles: providersStaff, handler: a.getVoucherStock},
+		{
+			method: post, pattern: "/v1/provider/vouchers", roles: providersOnly, handler: a.loadVouchers, idempotent: true,
+			maxBodyBytes: maxBatchBytes, csv: true,
+		},
+		{method: put, pattern: "/v1/provider/vouchers/low-stock", roles: providersOnly, handler: a.setLowStock},
+		{method: post, pattern: "/v1/provider/vouchers/void", roles: providersOnly, handler: a.voidVouchers, maxBodyBytes: maxBatchBytes},
 		{method: get, pattern: "/v1/provider/settlements", roles: providersStaff, handler: a.getSettlement},
 		{method: post, pattern: "/v1/redemptions/{redemption_id}/acknowledge", roles: holdersOnly, handler: a.acknowledgeRedemption},
 		{method: get, pattern: "/v1/redemptions/{redemption_id}/corrections", roles: staff, handler: a.listCorrections},

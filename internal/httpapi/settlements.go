@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ballast-compute/ballast/internal/access"
 	"github.com/ballast-compute/ballast/internal/httpapi/wire"
 	"github.com/ballast-compute/ballast/internal/id"
 	"github.com/ballast-compute/ballast/internal/money"
@@ -14,19 +15,11 @@ import (
 
 func (a *API) getSettlement(w http.ResponseWriter, r *http.Request) error {
 	q := queryOf(r)
-	req := settlement.Request{
-		ProviderID: q.id(id.Provider, "provider_id"), Period: settlement.Period{From: orZeroTime(q.bound("from")), To: orZeroTime(q.bound("to"))},
-	}
+	req := settlement.Request{Period: settlement.Period{From: orZeroTime(q.bound("from")), To: orZeroTime(q.bound("to"))}}
 	format := word[wire.ReportFormat](q, "format")
-	self := principalOf(r.Context()).ProviderID
-	if self == uuid.Nil && len(q.values["provider_id"]) == 0 {
-		q.add("provider_id", "required", "Name the provider whose statement it is.")
-	}
-	if err := q.err(); err != nil {
+	var err error
+	if req.ProviderID, err = q.providerOf(principalOf(r.Context())); err != nil {
 		return err
-	}
-	if !own(&req.ProviderID, self) {
-		return settlement.ErrProviderNotFound
 	}
 	s, err := settlement.Of(r.Context(), a.Pool, req)
 	if err != nil {
@@ -36,6 +29,22 @@ func (a *API) getSettlement(w http.ResponseWriter, r *http.Request) error {
 		return answerSettlementCSV(w, s)
 	}
 	return answer(w, http.StatusOK, encodeSettlement(s))
+}
+
+// providerOf returns the provider that a call is about: the caller, or the one that staff name. It is asked for last, since it returns everything
+// that is wrong with the parameters.
+func (q *query) providerOf(p access.Principal) (uuid.UUID, error) {
+	provider := q.id(id.Provider, "provider_id")
+	if p.ProviderID == uuid.Nil && len(q.values["provider_id"]) == 0 {
+		q.add("provider_id", "required", "Name the provider that is meant.")
+	}
+	if err := q.err(); err != nil {
+		return uuid.Nil, err
+	}
+	if !own(&provider, p.ProviderID) {
+		return uuid.Nil, settlement.ErrProviderNotFound
+	}
+	return provider, nil
 }
 
 // orZeroTime is the zero time for a parameter that is not there.

@@ -21,6 +21,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/httpapi"
 	"github.com/ballast-compute/ballast/internal/id"
 	"github.com/ballast-compute/ballast/internal/ledger"
+	"github.com/ballast-compute/ballast/internal/vault"
 )
 
 // world has the ids of what is in a test's database by name: those of the contract's x-fixtures, and, with "key." before the name of
@@ -99,6 +100,7 @@ func (b *builder) tell() {
 	b.post("operator", "/v1/pledges/{southwind_pledge}/verify", `{}`)
 	b.post("provider", "/v1/provider/delivery/secrets", `{}`, "old_provider_secret", "id")
 	b.post("provider", "/v1/provider/delivery/secrets", `{}`, "provider_secret", "id", "secret.provider", "secret")
+	b.post("provider", "/v1/provider/vouchers", `{"gpu_class":"H100-SXM-80GB","hours":"10","codes":["NW-STORY-0001","NW-STORY-0002"]}`, "voucher_batch", "id")
 }
 
 const pledgeBody = `{"gpu_class":"H100-SXM-80GB","hours":"1000.000000","region":"eu-central-1","starts_at":"2026-08-01T00:00:00Z",` +
@@ -162,6 +164,9 @@ func seedWorld(ctx context.Context, pool *pgxpool.Pool) error {
 		timeout:   time.Minute,
 
 		secretKeys: keyring(),
+	}
+	if set.secretKeys, err = vault.ParseKeyring(theSecretKeys); err != nil {
+		return err
 	}
 	api, stop := newAPI(pool, pool, &set) //nolint:contextcheck // The write path outlives those who ask it.
 	b := &builder{ctx: ctx, handler: httpapi.New(api, set.transport), names: world{

@@ -10,6 +10,8 @@ import (
 	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/providers"
+	"github.com/ballast-compute/ballast/internal/redeem"
+	"github.com/ballast-compute/ballast/internal/voucher"
 )
 
 // Domain is what the sweeps of Ballast are methods of.
@@ -17,6 +19,9 @@ type Domain struct {
 	Ledger    *ledger.Ledger
 	Providers *providers.Store
 	Coverage  *coverage.Store
+	// Redemptions and Vouchers are for the sweeps of vouchers.
+	Redemptions *redeem.Redemptions
+	Vouchers    *voucher.Store
 	// Pool is for the sweep of the index.
 	Pool *pgxpool.Pool
 }
@@ -27,6 +32,10 @@ func (d Domain) Table() Table {
 	return Table{
 		{Name: "holds", Every: 5 * time.Second, Sweeps: []Sweep{
 			{"expire_holds", d.expireHolds},
+		}},
+		{Name: "vouchers", Every: 5 * time.Second, Sweeps: []Sweep{
+			{"issue_vouchers", d.issueVouchers},
+			{"watch_voucher_stock", d.watchVoucherStock},
 		}},
 		{Name: "advance", Every: 10 * time.Second, Sweeps: []Sweep{
 			{"update_index", d.updateIndex},
@@ -69,3 +78,12 @@ func (d Domain) callRollovers(ctx context.Context) (int, error) {
 }
 
 func (d Domain) assess(ctx context.Context) (int, error) { return d.Coverage.AssessDue(ctx) }
+
+// issueVouchers brings to its end what a crash left between the voucher and the credits.
+func (d Domain) issueVouchers(ctx context.Context) (int, error) {
+	return d.Redemptions.IssueVouchers(ctx)
+}
+
+func (d Domain) watchVoucherStock(ctx context.Context) (int, error) {
+	return d.Vouchers.WatchStock(ctx)
+}

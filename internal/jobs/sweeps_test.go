@@ -17,6 +17,9 @@ import (
 	"github.com/ballast-compute/ballast/internal/money"
 	"github.com/ballast-compute/ballast/internal/pg/pgtest"
 	"github.com/ballast-compute/ballast/internal/providers"
+	"github.com/ballast-compute/ballast/internal/redeem"
+	"github.com/ballast-compute/ballast/internal/vault"
+	"github.com/ballast-compute/ballast/internal/voucher"
 )
 
 // books are a ledger with one account that has a token.
@@ -84,6 +87,7 @@ func TestASteppedClockDrivesTheSweeps(t *testing.T) {
 	b := openBooks(t, d)
 	table := jobs.Domain{
 		Ledger: b.Ledger, Providers: providers.NewStore(d.App, b.Ledger), Coverage: coverage.NewStore(d.App), Pool: d.App,
+		Redemptions: redeem.New(d.App, b.Ledger), Vouchers: voucher.NewStore(d.App, vault.New(vault.Keyring{}, d.App)),
 	}.Table()
 	soon := b.hold("soon", clock.Now().AddDate(1, 0, 0))
 	late := b.hold("late", clock.Now().AddDate(5, 0, 0))

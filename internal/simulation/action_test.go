@@ -10,6 +10,8 @@ import (
 	"github.com/ballast-compute/ballast/internal/jobs"
 	"github.com/ballast-compute/ballast/internal/money"
 	"github.com/ballast-compute/ballast/internal/providers"
+	"github.com/ballast-compute/ballast/internal/vault"
+	"github.com/ballast-compute/ballast/internal/voucher"
 )
 
 // do takes a step that is no trade.
@@ -62,7 +64,10 @@ func (w *world) advance(s step) error {
 
 // sweep does all that is due, until nothing is left.
 func (w *world) sweep() error {
-	table := jobs.Domain{Ledger: w.books, Providers: w.providers, Coverage: w.coverage, Pool: w.db.App}.Table()
+	table := jobs.Domain{
+		Ledger: w.books, Providers: w.providers, Coverage: w.coverage, Pool: w.db.App,
+		Redemptions: w.redeem, Vouchers: voucher.NewStore(w.db.App, vault.New(vault.Keyring{}, w.db.App)),
+	}.Table()
 	for try := 0; ; try++ {
 		outcomes, err := table.RunAll(w.ctx)
 		if err != nil {

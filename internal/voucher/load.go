@@ -45,6 +45,8 @@ type NewLoad struct {
 	Vouchers   []NewVoucher
 	// Malformed is what was found wrong with lines when they were read, to be told with the rest.
 	Malformed []Fault
+	// File says that lines are those of a file, and not places in a list.
+	File bool
 }
 
 // Batch is what was loaded together.
@@ -63,7 +65,7 @@ func (n *NewLoad) checkLines(e *LinesError) {
 		v := &n.Vouchers[i]
 		v.check(e)
 		if before, twice := first[v.Code]; twice {
-			e.add(v.Line, "code", "duplicate_value", fmt.Sprintf("The same code is on line %d.", before))
+			e.add(v.Line, "code", "duplicate_value", fmt.Sprintf("The same code was given before, as number %d.", before))
 			continue
 		}
 		first[v.Code] = v.Line
@@ -128,15 +130,16 @@ func (s *Store) LoadTx(ctx context.Context, tx pgx.Tx, n NewLoad) (Batch, error)
 		return Batch{}, err
 	}
 	b := Batch{ID: id.New(), ProviderID: n.ProviderID, Vouchers: len(n.Vouchers)}
-	if err := rows.insert(ctx, tx, &b, n.Caller); err != nil {
+	raced := LinesError{File: n.File}
+	if err := rows.insert(ctx, tx, &b, n.Caller, &raced); err != nil {
 		return Batch{}, err
 	}
-	return b, nil
+	return b, raced.orNil()
 }
 
 // check names everything that is wrong with a load, as the database is now.
 func (n *NewLoad) check(ctx context.Context, tx pgx.Tx, rows *newRows) error {
-	e := LinesError{Faults: slices.Clone(n.Malformed)}
+	e := LinesError{Faults: slices.Clone(n.Malformed), File: n.File}
 	n.checkLines(&e)
 	if err := n.checkNow(ctx, tx, &e); err != nil {
 		return err

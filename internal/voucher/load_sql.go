@@ -66,8 +66,8 @@ func (r *newRows) add(row uuid.UUID, v *NewVoucher, hours int64, sealed, digest 
 	r.expiries = append(r.expiries, expiry)
 }
 
-// insert writes the batch and its vouchers, and names the lines whose codes were loaded before.
-func (r *newRows) insert(ctx context.Context, tx pgx.Tx, b *Batch, caller uuid.UUID) error {
+// insert writes the batch and its vouchers, and names in raced those that were loaded in the meantime.
+func (r *newRows) insert(ctx context.Context, tx pgx.Tx, b *Batch, caller uuid.UUID, raced *LinesError) error {
 	if err := tx.QueryRow(ctx, insertBatchSQL, b.ID, b.ProviderID, b.Vouchers, caller).Scan(&b.LoadedAt); err != nil {
 		return fmt.Errorf("voucher: load: %w", err)
 	}
@@ -83,7 +83,8 @@ func (r *newRows) insert(ctx context.Context, tx pgx.Tx, b *Batch, caller uuid.U
 	if err != nil {
 		return fmt.Errorf("voucher: load: %w", err)
 	}
-	return r.loadedBefore(loaded)
+	r.nameMissing(loaded, raced)
+	return nil
 }
 
 // checkLoaded names the lines whose codes the provider has loaded before.
@@ -108,20 +109,15 @@ func (r *newRows) checkLoaded(ctx context.Context, tx pgx.Tx, provider uuid.UUID
 	return nil
 }
 
-// loadedBefore names the lines that another load brought in the meantime.
-func (r *newRows) loadedBefore(loaded []int32) error {
-	if len(loaded) == len(r.lines) {
-		return nil
-	}
+// nameMissing names the lines whose codes another load brought in the meantime.
+func (r *newRows) nameMissing(loaded []int32, e *LinesError) {
 	fresh := make(map[int32]bool, len(loaded))
 	for _, line := range loaded {
 		fresh[line] = true
 	}
-	var e LinesError
 	for _, line := range r.lines {
 		if !fresh[line] {
 			e.add(int(line), "code", "already_loaded", "The code was loaded before.")
 		}
 	}
-	return e.orNil()
 }

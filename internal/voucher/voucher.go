@@ -50,7 +50,11 @@ type Fault struct {
 }
 
 // LinesError has everything that is wrong with the lines of one request, in their order.
-type LinesError struct{ Faults []Fault }
+type LinesError struct {
+	Faults []Fault
+	// File says that lines are those of a file, and not places in a list.
+	File bool
+}
 
 // Error names the first fault.
 func (e *LinesError) Error() string {

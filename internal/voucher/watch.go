@@ -57,8 +57,8 @@ func (s *Store) WatchStock(ctx context.Context) (done int, err error) {
 }
 
 // LowKinds returns of how many kinds, of all providers, the stock was low when it was last watched.
-func (s *Store) LowKinds(ctx context.Context) (n int, err error) {
-	if err := s.pool.QueryRow(ctx, countLowSQL).Scan(&n); err != nil {
+func LowKinds(ctx context.Context, db querier) (n int, err error) {
+	if err := db.QueryRow(ctx, countLowSQL).Scan(&n); err != nil {
 		return 0, fmt.Errorf("voucher: low stock: %w", err)
 	}
 	return n, nil

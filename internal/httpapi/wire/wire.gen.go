@@ -3026,6 +3026,27 @@ type LeaseRedemptionsRequest struct {
 // Examples: 1.827637993920972644376899696
 type Link = string
 
+// LoadVouchersRequest Codes of one class and number of hours.
+type LoadVouchersRequest struct {
+	// Codes The codes, each of which this provider has never loaded before.
+	Codes []VoucherCode `json:"codes"`
+
+	// ExpiresAt When the provider takes them no longer; left out, never. They are handed out until an hour before.
+	//
+	// Examples: 2026-08-03T11:00:00Z
+	ExpiresAt *RequestTime `json:"expires_at,omitempty"`
+
+	// GPUClass A GPU class, as listed at `/v1/gpu-classes`.
+	//
+	// Examples: H100-SXM-80GB
+	GPUClass GPUClassName `json:"gpu_class"`
+
+	// Hours What each is good for. A redemption is for exactly that many.
+	//
+	// Examples: 500.000000
+	Hours Hours `json:"hours"`
+}
+
 // LongText A statement of a few sentences.
 type LongText = string
 
@@ -4921,6 +4942,14 @@ type SetDeliveryRequest struct {
 	Transport Transport `json:"transport"`
 }
 
+// SetLowStockRequest When to be told that vouchers run low.
+type SetLowStockRequest struct {
+	// LowStock From how few free vouchers of one class and number of hours on the provider is told; 0 for never.
+	//
+	// Examples: 20
+	LowStock *int32 `json:"low_stock"`
+}
+
 // SetProviderTierRequest A tier to set.
 type SetProviderTierRequest struct {
 	// Tier How well a provider is known, the best known first. On it depends what its hours count for.
@@ -5592,6 +5621,104 @@ type VerifyPledgeRequest struct {
 // Examples: 2
 type Version = int64
 
+// VoidVouchersRequest A batch, or codes, and not both.
+type VoidVouchersRequest struct {
+	// BatchID Vouchers that were loaded together.
+	//
+	// Examples: vbat_01kz3t4h2se8p9m5x6c7b8n1qr
+	BatchID *VoucherBatchID `json:"batch_id,omitempty"`
+
+	// Codes Codes that this provider has loaded.
+	Codes []VoucherCode `json:"codes,omitempty"`
+}
+
+// VoidedVouchers What was voided.
+type VoidedVouchers struct {
+	// Voided How many of those that were meant are void now, by this call or an earlier one.
+	Voided int `json:"voided"`
+}
+
+// VoucherBatch Vouchers that were loaded together.
+type VoucherBatch struct {
+	// ID Vouchers that were loaded together.
+	//
+	// Examples: vbat_01kz3t4h2se8p9m5x6c7b8n1qr
+	ID VoucherBatchID `json:"id"`
+
+	// LoadedAt A time in UTC, RFC 3339, to the microsecond.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	LoadedAt Time `json:"loaded_at"`
+
+	// ProviderID A provider.
+	//
+	// Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
+	ProviderID ProviderID `json:"provider_id"`
+
+	// Vouchers How many they are.
+	Vouchers int32 `json:"vouchers"`
+}
+
+// VoucherBatchID Vouchers that were loaded together.
+//
+// Examples: vbat_01kz3t4h2se8p9m5x6c7b8n1qr
+type VoucherBatchID = string
+
+// VoucherCode A code, of printable ASCII without spaces.
+//
+// Examples: NW-7F3K-99Q2-XB41
+type VoucherCode = string
+
+// VoucherFile One voucher a line. `expires_at` is empty for one that never expires.
+type VoucherFile = string
+
+// VoucherKind A provider's vouchers of one class and number of hours.
+type VoucherKind struct {
+	// Expired How many have expired unused or will within the hour.
+	Expired int `json:"expired"`
+
+	// Free How many can be handed out.
+	Free int `json:"free"`
+
+	// GPUClass A GPU class, as listed at `/v1/gpu-classes`.
+	//
+	// Examples: H100-SXM-80GB
+	GPUClass GPUClassName `json:"gpu_class"`
+
+	// Hours What each is good for.
+	//
+	// Examples: 500.000000
+	Hours FullHours `json:"hours"`
+
+	// Loaded How many there ever were.
+	Loaded int `json:"loaded"`
+
+	// Low Whether `free` is down to `low_stock`.
+	Low bool `json:"low"`
+
+	// Used How many were handed to redemptions.
+	Used int `json:"used"`
+
+	// Voided How many were voided.
+	Voided int `json:"voided"`
+}
+
+// VoucherStock What a provider has loaded.
+type VoucherStock struct {
+	// Data In the order of their classes and hours.
+	Data []VoucherKind `json:"data"`
+
+	// LowStock From how few free vouchers of one class and number of hours on the provider is told; 0 for never.
+	//
+	// Examples: 20
+	LowStock LowStock `json:"low_stock"`
+
+	// ProviderID A provider.
+	//
+	// Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
+	ProviderID ProviderID `json:"provider_id"`
+}
+
 // VoucherStockEventData The stock of a provider's vouchers of one class and number of hours, when it had fallen to the threshold or risen above it again.
 type VoucherStockEventData struct {
 	// Free How many could be handed out.
@@ -5803,6 +5930,11 @@ type TrialBalanceAt = RequestTime
 
 // TrialBalanceFormat The form of a report.
 type TrialBalanceFormat = ReportFormat
+
+// VoucherProvider A provider.
+//
+// Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
+type VoucherProvider = ProviderID
 
 // WebhookID defines model for WebhookId.
 type WebhookID = string
@@ -6215,6 +6347,18 @@ type GetSettlementParams struct {
 	Format *TrialBalanceFormat `form:"format,omitempty" json:"format,omitempty"`
 }
 
+// GetVoucherStockParams defines parameters for GetVoucherStock.
+type GetVoucherStockParams struct {
+	// ProviderID Whose stock it is. Staff must say so; for a provider it is itself, and another's is not found.
+	ProviderID *VoucherProvider `form:"provider_id,omitempty" json:"provider_id,omitempty"`
+}
+
+// LoadVouchersParams defines parameters for LoadVouchers.
+type LoadVouchersParams struct {
+	// IdempotencyKey Chosen by the caller, new for each thing it wants done, the same for each attempt at it. A random UUID is fine.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
 // ListProvidersParams defines parameters for ListProviders.
 type ListProvidersParams struct {
 	// Limit How many items a page has at most.
@@ -6469,6 +6613,15 @@ type IssueRedemptionJSONRequestBody = IssueRedemptionRequest
 
 // RejectRedemptionJSONRequestBody defines body for RejectRedemption for application/json ContentType.
 type RejectRedemptionJSONRequestBody = RejectRedemptionRequest
+
+// LoadVouchersJSONRequestBody defines body for LoadVouchers for application/json ContentType.
+type LoadVouchersJSONRequestBody = LoadVouchersRequest
+
+// SetLowStockJSONRequestBody defines body for SetLowStock for application/json ContentType.
+type SetLowStockJSONRequestBody = SetLowStockRequest
+
+// VoidVouchersJSONRequestBody defines body for VoidVouchers for application/json ContentType.
+type VoidVouchersJSONRequestBody = VoidVouchersRequest
 
 // CreateProviderJSONRequestBody defines body for CreateProvider for application/json ContentType.
 type CreateProviderJSONRequestBody = CreateProviderRequest
