@@ -12,11 +12,15 @@ import (
 // clockTick is the unit of the kernel's process times on every Linux that Go runs on.
 const clockTick = 10 * time.Millisecond
 
-// cpuTime is what the API and Postgres have used so far. Unlike rates, it does not depend on what else the machine does.
-type cpuTime struct{ api, postgres time.Duration }
+// cpuTime is what the API, Postgres and the load have used so far; the load is this process, and pgbench once it has ended. Unlike rates,
+// it depends little on what else the machine does.
+type cpuTime struct{ api, postgres, load time.Duration }
 
 func (r *rig) cpu() (c cpuTime, err error) {
 	if c.api, _, err = processTime(r.api.Process.Pid); err != nil {
+		return c, err
+	}
+	if c.load, _, err = processTime(os.Getpid()); err != nil {
 		return c, err
 	}
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
@@ -63,9 +67,10 @@ func processTime(pid int) (used time.Duration, parent int, err error) {
 // perTransfer returns the difference divided by a number of transfers.
 func (c cpuTime) perTransfer(before cpuTime, transfers float64) cpuTime {
 	share := func(d time.Duration) time.Duration { return time.Duration(float64(d) / max(transfers, 1)) }
-	return cpuTime{share(c.api - before.api), share(c.postgres - before.postgres)}
+	return cpuTime{share(c.api - before.api), share(c.postgres - before.postgres), share(c.load - before.load)}
 }
 
 func (c cpuTime) String() string {
-	return fmt.Sprintf("CPU a transfer: API %s, Postgres %s", c.api.Round(100*time.Nanosecond), c.postgres.Round(100*time.Nanosecond))
+	const step = 100 * time.Nanosecond
+	return fmt.Sprintf("CPU a transfer: API %s, Postgres %s, load %s", c.api.Round(step), c.postgres.Round(step), c.load.Round(step))
 }

@@ -40,11 +40,15 @@ func BenchmarkCoverage(b *testing.B) {
 		w.clock.Advance(time.Minute)
 		w.policy(change)
 		b.Run(name, func(b *testing.B) {
+			best := time.Hour // On a machine that others use too, the best says more than the mean.
 			for b.Loop() {
+				began := time.Now()
 				if c := w.now(); len(c.Providers) != 21 || c.Classes[0].Hours.IsZero() {
 					b.Fatalf("%+v", c)
 				}
+				best = min(best, time.Since(began))
 			}
+			b.ReportMetric(float64(best.Microseconds())/1000, "best-ms/op")
 		})
 	}
 }

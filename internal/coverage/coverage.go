@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/shopspring/decimal"
 
@@ -103,16 +104,13 @@ type ProviderCollateral struct {
 
 // Now reads what stands behind the tokens, in the caller's snapshot, at the k of the epoch in force.
 func Now(ctx context.Context, tx Reader) (Collateral, error) {
-	found, err := read(ctx, tx)
+	var f factors
+	found, err := read(ctx, tx, func(b *pgx.Batch) { b.Queue(factorsNowSQL).Query(f.scan) })
 	if err != nil {
 		return Collateral{}, err
 	}
-	epoch, err := anchor.InForce(ctx, tx)
-	if err != nil && !errors.Is(err, anchor.ErrNoEpoch) {
-		return Collateral{}, err
-	}
-	c := found.weigh(factorsOf(epoch))
-	c.EpochID = epoch.ID
+	c := found.weigh(f.k)
+	c.EpochID = f.epoch
 	return c, nil
 }
 
@@ -136,12 +134,12 @@ func UnderEpoch(ctx context.Context, tx Reader, epoch anchor.Epoch) (Collateral,
 // UnderEpochAt is Now at the k's of the epoch that is in force at another time, such as one that is announced. It returns
 // anchor.ErrNoEpoch where there is none.
 func UnderEpochAt(ctx context.Context, tx Reader, at time.Time) (Collateral, error) {
-	epoch, k, err := selectFactorsAt(ctx, tx, at)
+	f, err := selectFactorsAt(ctx, tx, at)
 	if err != nil {
 		return Collateral{}, err
 	}
-	c, err := Under(ctx, tx, k)
-	c.EpochID = epoch
+	c, err := Under(ctx, tx, f.k)
+	c.EpochID = f.epoch
 	return c, err
 }
 

@@ -105,6 +105,11 @@ SELECT p.id, p.tier,
        EXISTS (SELECT FROM margin_calls m WHERE m.provider_id = p.id AND m.status = 'escalated')
 FROM providers p`
 
+	// One statement, so that the factors are those of the epoch.
+	factorsNowSQL = `
+SELECT e.id, f.gpu_class, f.k FROM (SELECT id FROM epochs WHERE effective_at <= ballast_now() ORDER BY effective_at DESC LIMIT 1) AS e
+JOIN epoch_factors f ON f.epoch_id = e.id`
+
 	factorsAtSQL = `
 SELECT e.id, f.gpu_class, f.k FROM (SELECT id FROM epochs WHERE effective_at <= $1 ORDER BY effective_at DESC LIMIT 1) AS e
 JOIN epoch_factors f ON f.epoch_id = e.id`
@@ -116,8 +121,8 @@ type Reader interface {
 	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 }
 
-// read takes the policy, the positions and the standings out of the caller's snapshot, in one round trip.
-func read(ctx context.Context, tx Reader) (*holdings, error) {
+// read takes the policy, the positions and the standings out of the caller's snapshot, in one round trip, together with what more queues.
+func read(ctx context.Context, tx Reader, more ...func(*pgx.Batch)) (*holdings, error) {
 	h := &holdings{}
 	b := &pgx.Batch{}
 	b.Queue(`SELECT ballast_now()`).QueryRow(func(row pgx.Row) error { return row.Scan(&h.at) })
@@ -133,6 +138,9 @@ func read(ctx context.Context, tx Reader) (*holdings, error) {
 		h.standings, err = pgx.CollectRows(rows, pgx.RowToStructByPos[standing])
 		return err
 	})
+	for _, queue := range more {
+		queue(b)
+	}
 	if err := tx.SendBatch(ctx, b).Close(); err != nil {
 		return nil, fmt.Errorf("coverage: %w", err)
 	}
@@ -154,20 +162,30 @@ func scanPosition(row pgx.CollectableRow) (p position, err error) {
 // exact is a sum of numbers that are finite and not null.
 func exact(n pgtype.Numeric) decimal.Decimal { return decimal.NewFromBigInt(n.Int, n.Exp) }
 
-func selectFactorsAt(ctx context.Context, tx ledger.Querier, at time.Time) (epoch uuid.UUID, k map[string]decimal.Decimal, err error) {
-	rows, err := tx.Query(ctx, factorsAtSQL, at)
-	if err != nil {
-		return epoch, nil, fmt.Errorf("coverage: factors: %w", err)
-	}
-	k = make(map[string]decimal.Decimal)
+// factors are the k's of an epoch, whose id is nil where there is none.
+type factors struct {
+	epoch uuid.UUID
+	k     map[string]decimal.Decimal
+}
+
+func (f *factors) scan(rows pgx.Rows) error {
+	f.k = make(map[string]decimal.Decimal)
 	var class string
 	var factor decimal.Decimal
-	_, err = pgx.ForEachRow(rows, []any{&epoch, &class, &factor}, func() error {
-		k[class] = factor
+	_, err := pgx.ForEachRow(rows, []any{&f.epoch, &class, &factor}, func() error {
+		f.k[class] = factor
 		return nil
 	})
-	if err == nil && len(k) == 0 {
+	return err
+}
+
+func selectFactorsAt(ctx context.Context, tx ledger.Querier, at time.Time) (f factors, err error) {
+	rows, err := tx.Query(ctx, factorsAtSQL, at)
+	if err != nil {
+		return f, fmt.Errorf("coverage: factors: %w", err)
+	}
+	if err = f.scan(rows); err == nil && len(f.k) == 0 {
 		err = anchor.ErrNoEpoch
 	}
-	return epoch, k, err
+	return f, err
 }
