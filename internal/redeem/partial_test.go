@@ -11,7 +11,9 @@ import (
 	"github.com/shopspring/decimal"
 	"pgregory.net/rapid"
 
+	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
+	"github.com/ballast-compute/ballast/internal/pg"
 )
 
 // A part is given: as many tokens are burned as its hours are worth, rounded up, and all else goes back.
@@ -147,4 +149,41 @@ func TestPartsConserve(t *testing.T) {
 		}
 	})
 	d.proveBooks(t)
+}
+
+// The database does the arithmetic of a part again, and compares what was burned and what came back with the journal.
+func TestBurnsOfAPartAreGuarded(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, 100*hour)
+	for name, tt := range map[string]struct {
+		constraint string
+		change     func(*settleStep)
+		in         []argument
+	}{
+		"as it should be":         {"", nil, nil},
+		"too little is burned":    {"redemptions_burn_what_is_delivered", func(s *settleStep) { s.burned-- }, nil},
+		"too much is burned":      {"redemptions_burn_what_is_delivered", func(s *settleStep) { s.burned++ }, nil},
+		"it says less was given":  {"redemptions_settle_in_the_journal", nil, []argument{{11, hour}, {12, hour}, {14, []int64{hour}}}},
+		"a line gives too little": {"delivered_lines_are_its_hours", nil, []argument{{14, []int64{hour}}}},
+		"hours go elsewhere":      {"redemptions_settle_in_the_journal", func(s *settleStep) { s.lines[0].backing = s.lines[0].available }, nil},
+	} {
+		r := s.request(t, 10*hour)
+		step := &settleStep{kind: ledger.KindRedemptionIssue, steps: []Event{{Status: Issued}}, grant: name, delivered: 4 * hour, redemption: r}
+		if err := s.route(t.Context(), step); err != nil {
+			t.Fatal(err)
+		}
+		step.share()
+		if tt.change != nil {
+			tt.change(step)
+		}
+		v := s.books.Submit(t.Context(), &ledger.Command{
+			Kind: step.kind, Call: call(s.provider), Subject: r.ID, Settles: true, Step: &tampered{Step: step, write: func(w *ledger.Writes, at *ledger.Transaction) {
+				w.Queue(settleRedemptionSQL, put(settleArgs(step, at), tt.in)...)
+			}},
+		})[0]
+		if got := pg.ConstraintName(v.Err); got != tt.constraint || (tt.constraint == "") != (v.Err == nil) {
+			t.Errorf("%s: %v", name, v.Err)
+		}
+	}
+	s.proveBooks(t)
 }

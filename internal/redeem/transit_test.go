@@ -55,6 +55,7 @@ func (s *scene) at(t testing.TB, transport Transport, status Status) *Redemption
 	case Refunded:
 		_, _, err := s.Reject(t.Context(), s.rejectionOf(r))
 		must(err)
+	default: // It is there.
 	}
 	return s.now(t, r)
 }
