@@ -35,12 +35,12 @@ func (v *service) newRunner() (*jobs.Runner, error) {
 // loops is what every process does for itself, or takes its share of, beside the requests.
 func (v *service) loops() []jobs.Loop {
 	figures, backlog := newBooksMetrics(v.metrics.Registry), newBacklogMetrics(v.metrics.Registry)
-	return []jobs.Loop{
+	return append(v.webhookLoops(), []jobs.Loop{
 		{Every: refreshBooksEvery, Sweep: jobs.Sweep{Name: "refresh_figures", Run: func(ctx context.Context) (int, error) {
 			return 0, errors.Join(figures.refresh(ctx, v.reads), backlog.refresh(ctx, v.reads))
 		}}},
 		{Every: dispatchEvery, Sweep: jobs.Sweep{Name: dispatchLoop, Run: v.dispatcher.Start}},
-	}
+	}...)
 }
 
 // startBackground starts what goes on beside the requests, until ctx ends. The caller waits for the group.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/ballast-compute/ballast/internal/events"
 	"github.com/ballast-compute/ballast/internal/push"
 	"github.com/ballast-compute/ballast/internal/vault"
 	"github.com/ballast-compute/ballast/internal/voucher"
@@ -14,7 +15,7 @@ import (
 
 // sealedColumns has every column of the schema with sealed texts, but for the vault's own. Their names are sealed, or end in _sealed; a
 // test compares.
-var sealedColumns = []vault.Column{push.SecretColumn, voucher.Column}
+var sealedColumns = []vault.Column{push.SecretColumn, voucher.Column, events.SealedSecrets}
 
 type secretsCommands struct {
 	New    secretsNew    `cmd:"" help:"Make a key and print it, as an entry of BALLAST_SECRET_KEYS."`

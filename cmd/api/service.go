@@ -58,6 +58,7 @@ type service struct {
 	reads, writes *pgxpool.Pool
 	queue         *pgxpool.Pool // The job runner's.
 	books         *ledger.Ledger
+	feed          *events.Feed
 	store         *access.Store
 	keys          *access.Authenticator
 	vault         *vault.Vault
@@ -99,6 +100,7 @@ func openService(ctx context.Context, s settings, log *slog.Logger, db login, mo
 	v.dispatcher = dispatch.New(v.reads, v.redemptions, push.NewIssuer(v.outbound, v.secrets), dispatch.Options{
 		Sends: s.sends, Queries: s.queries, Observer: newPushMetrics(v.metrics.Registry), Logger: log,
 	})
+	v.feed = events.NewFeed(v.reads, v.books, ledger.NewHorizon(v.reads))
 	v.store = access.NewStore(v.reads)
 	v.keys = access.NewAuthenticator(v.reads, log) //nolint:contextcheck // As above.
 	if v.runner, err = v.newRunner(); err != nil {
@@ -195,7 +197,7 @@ func (v *service) newHandler() http.Handler {
 		Ledger: v.books, Auditor: ledger.NewAuditor(v.reads, v.log, redeem.CheckJournal, providers.CheckJournal, anchor.CheckIndex), Access: v.store, Pool: v.reads,
 		Providers: providers.NewStore(v.reads, v.books), Coverage: coverage.NewStore(v.reads), Redemptions: v.redemptions,
 		Vault: v.vault, Vouchers: voucher.NewStore(v.reads, v.vault), Outbound: v.outbound, Dispatcher: v.dispatcher, Secrets: v.secrets, Callbacks: push.NewCallbacks(v.redemptions, v.secrets),
-		Feed:           events.NewFeed(v.reads, v.books, ledger.NewHorizon(v.reads)),
+		Feed: v.feed, Webhooks: events.NewWebhooks(v.reads, v.feed, v.vault),
 		RequestTimeout: v.settings.RequestTimeout,
 	}, httpapi.Transport{
 		Logger: v.log, Authenticate: v.keys.Authenticate, Metrics: v.metrics, Health: v.health, Tracing: v.tracing,

@@ -182,7 +182,8 @@ CREATE TABLE webhook_deliveries (
     object_id    uuid NOT NULL,
     status       text NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'delivered', 'failed')),
     attempts     integer NOT NULL DEFAULT 0 CHECK (attempts >= 0),
-    -- When it is tried next.
+    -- Of those, the ones since it was last asked for, by which the pauses grow. And when it is tried next.
+    tries        integer NOT NULL DEFAULT 0 CHECK (tries >= 0 AND tries <= attempts),
     next_at      timestamptz NOT NULL DEFAULT ballast_now(),
     ended_at     timestamptz,
     created_at   timestamptz NOT NULL DEFAULT ballast_now(),
@@ -283,6 +284,6 @@ GRANT SELECT ON events TO ballast_app;
 GRANT SELECT, INSERT ON webhook_endpoints, webhook_secrets, webhook_deliveries, webhook_attempts, webhook_tests TO ballast_app;
 GRANT UPDATE (url, description, event_types, status, disabled_reason, disabled_at, position, failing_since, leased_until) ON webhook_endpoints TO ballast_app;
 GRANT UPDATE (sealed, expires_at) ON webhook_secrets TO ballast_app;
-GRANT UPDATE (status, attempts, next_at, ended_at) ON webhook_deliveries TO ballast_app;
+GRANT UPDATE (status, attempts, tries, next_at, ended_at) ON webhook_deliveries TO ballast_app;
 GRANT SELECT, UPDATE (held, until) ON webhook_relay TO ballast_app;
 GRANT DELETE ON webhook_deliveries TO ballast_app;

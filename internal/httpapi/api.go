@@ -61,6 +61,8 @@ type API struct {
 	Outbound *outbound.Client
 	// Feed tells what happened.
 	Feed *events.Feed
+	// Webhooks keeps where events are sent.
+	Webhooks *events.Webhooks
 	// Pool is where reads of the anchor, creations outside of the journal, and snapshots of everything take their connections.
 	Pool *pgxpool.Pool
 	// RequestTimeout bounds the work for one request. By default it is ten seconds.

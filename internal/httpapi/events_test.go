@@ -43,7 +43,7 @@ func TestFeedTellsTheStoryToEachOfItsPeople(t *testing.T) {
 		"southwind": pledged,
 		"provider":  slices.Concat(pledged, []string{"mint.created"}, redeemed, []string{"pledge.created"}, pledged),
 		"auditor": slices.Concat(pledged, []string{"mint.created", "transfer.created", "hold.created"}, redeemed,
-			[]string{"pledge.created", "pledge.created"}, pledged, []string{"pledge.verified"}),
+			[]string{"pledge.created", "pledge.created"}, pledged, []string{"webhook.test", "pledge.verified"}),
 	} {
 		for _, limit := range []string{"limit=200", "limit=1", "limit=2"} {
 			got, _ := s.feed(who, limit)

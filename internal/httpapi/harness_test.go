@@ -113,11 +113,12 @@ func newAPI(reads, writes *pgxpool.Pool, set *settings) (httpapi.API, func(conte
 	keeper := vault.New(set.secretKeys, reads)
 	keys := access.NewAuthenticator(reads, set.transport.Logger)
 	set.transport.Authenticate = keys.Authenticate
+	feed := events.NewFeed(reads, books, ledger.NewHorizon(reads))
 	api := httpapi.API{
 		Ledger: books, Auditor: ledger.NewAuditor(reads, set.transport.Logger, redeem.CheckJournal, providers.CheckJournal, anchor.CheckIndex), Access: access.NewStore(reads),
 		Providers: providers.NewStore(reads, books), Coverage: coverage.NewStore(reads), Redemptions: redeem.New(reads, books), Pool: reads, RequestTimeout: set.timeout,
 		Vault: keeper, Vouchers: voucher.NewStore(reads, keeper), Outbound: set.outbound,
-		Feed: events.NewFeed(reads, books, ledger.NewHorizon(reads)),
+		Feed: feed, Webhooks: events.NewWebhooks(reads, feed, keeper),
 	}
 	api.Secrets = push.NewSecrets(reads, api.Vault)
 	api.Callbacks = push.NewCallbacks(api.Redemptions, api.Secrets)

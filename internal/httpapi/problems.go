@@ -10,6 +10,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/anchor"
 	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/dispatch"
+	"github.com/ballast-compute/ballast/internal/events"
 	"github.com/ballast-compute/ballast/internal/httpapi/wire"
 	"github.com/ballast-compute/ballast/internal/id"
 	"github.com/ballast-compute/ballast/internal/idempotency"
@@ -186,6 +187,11 @@ var errorTable = []struct {
 	{push.ErrLastSecret, conflict.saying("It is the only secret that is active. Make another first.")},
 	{webhook.ErrForged, unauthenticated.saying("The message is not signed as it has to be.")},
 	{webhook.ErrNoSecret, conflict.saying("No secret is active, so nothing can be signed.")},
+	{events.ErrEndpointNotFound, missing},
+	{events.ErrDeliveryNotFound, missing},
+	{events.ErrEndpointDisabled, conflict.saying("The endpoint is disabled, so that nothing is sent to it.")},
+	{events.ErrTooManyEndpoints, conflict.saying("Twenty webhook endpoints are enabled already. Disable one first.")},
+
 	{vault.ErrNotConfigured, secretsNotConfigured},
 	{vault.ErrUnknownKey, secretsNotConfigured},
 	{vault.ErrBroken, internal},

@@ -14,6 +14,7 @@ var (
 	providersOnly   = []access.Role{access.RoleProvider}
 	holdersAndOps   = []access.Role{access.RoleHolder, access.RoleOperator}
 	providersAndOps = []access.Role{access.RoleProvider, access.RoleOperator}
+	partiesAndOps   = []access.Role{access.RoleHolder, access.RoleProvider, access.RoleOperator}
 	staff           = []access.Role{access.RoleOperator, access.RoleFinance, access.RoleAuditor}
 	holdersAndStaff = []access.Role{access.RoleHolder, access.RoleOperator, access.RoleFinance, access.RoleAuditor}
 	providersStaff  = []access.Role{access.RoleProvider, access.RoleOperator, access.RoleFinance, access.RoleAuditor}
@@ -112,6 +113,19 @@ func (a *API) routes(t Transport) []route {
 		{method: get, pattern: "/v1/index/{gpu_class}", roles: anybody, handler: a.getIndexHistory},
 		{method: get, pattern: "/v1/supply", roles: anybody, handler: a.getSupply},
 		{method: get, pattern: "/v1/events", roles: everybody, handler: a.listEvents},
+		{method: get, pattern: "/v1/webhook-endpoints", roles: partiesAndOps, handler: a.listWebhookEndpoints},
+		{method: post, pattern: "/v1/webhook-endpoints", roles: partiesAndOps, handler: a.createWebhookEndpoint, idempotent: true},
+		{method: get, pattern: "/v1/webhook-endpoints/{webhook_endpoint_id}", roles: partiesAndOps, handler: a.getWebhookEndpoint},
+		{method: post, pattern: "/v1/webhook-endpoints/{webhook_endpoint_id}", roles: partiesAndOps, handler: a.updateWebhookEndpoint},
+		{method: post, pattern: "/v1/webhook-endpoints/{webhook_endpoint_id}/disable", roles: partiesAndOps, handler: a.disableWebhookEndpoint},
+		{method: post, pattern: "/v1/webhook-endpoints/{webhook_endpoint_id}/enable", roles: partiesAndOps, handler: a.enableWebhookEndpoint},
+		{method: post, pattern: "/v1/webhook-endpoints/{webhook_endpoint_id}/rotate", roles: partiesAndOps, handler: a.rotateWebhookSecret, idempotent: true},
+		{method: post, pattern: "/v1/webhook-endpoints/{webhook_endpoint_id}/test", roles: partiesAndOps, handler: a.testWebhookEndpoint, idempotent: true},
+		{method: get, pattern: "/v1/webhook-endpoints/{webhook_endpoint_id}/deliveries", roles: partiesAndOps, handler: a.listWebhookDeliveries},
+		{
+			method: post, pattern: "/v1/webhook-endpoints/{webhook_endpoint_id}/deliveries/{webhook_delivery_id}/replay", roles: partiesAndOps,
+			handler: a.replayWebhookDelivery,
+		},
 		{method: get, pattern: "/v1/reports/trial-balance", roles: staff, handler: a.getTrialBalance},
 		{method: get, pattern: "/v1/holders", roles: holdersAndStaff, handler: a.listHolders},
 		{method: post, pattern: "/v1/holders", roles: operators, handler: a.createHolder, idempotent: true},

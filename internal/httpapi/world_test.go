@@ -21,6 +21,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/httpapi"
 	"github.com/ballast-compute/ballast/internal/id"
 	"github.com/ballast-compute/ballast/internal/ledger"
+	"github.com/ballast-compute/ballast/internal/outbound"
 	"github.com/ballast-compute/ballast/internal/vault"
 )
 
@@ -96,6 +97,8 @@ func (b *builder) tell() {
 	b.post("second", "/v1/gpu-classes/L4-24GB/sunset",
 		`{"no_mints_from":"2032-01-01T00:00:00Z","sunset_at":"2032-07-01T00:00:00Z","reason":"Its index has been thin for a year"}`, "sunset", "id")
 	b.names["key.second_operator"] = b.names["key.second"]
+	b.post("operator", "/v1/webhook-endpoints", `{"url":"http://127.0.0.1:8999/hook","event_types":["webhook_endpoint.*"]}`, "webhook_endpoint", "id", "secret.webhook", "secret")
+	b.post("operator", "/v1/webhook-endpoints/{webhook_endpoint}/test", `{}`, "webhook_delivery", "id")
 	b.post("second", "/v1/policies", `{"mint_buffer":"0.02","note":"A buffer."}`, "policy_draft", "id")
 	b.post("operator", "/v1/pledges/{southwind_pledge}/verify", `{}`)
 	b.post("provider", "/v1/provider/delivery/secrets", `{}`, "old_provider_secret", "id")
@@ -164,6 +167,7 @@ func seedWorld(ctx context.Context, pool *pgxpool.Pool) error {
 		timeout:   time.Minute,
 
 		secretKeys: keyring(),
+		outbound:   outbound.New(outbound.Config{AllowLoopback: true}),
 	}
 	if set.secretKeys, err = vault.ParseKeyring(theSecretKeys); err != nil {
 		return err

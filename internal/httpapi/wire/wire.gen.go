@@ -1144,6 +1144,48 @@ func (e VoucherStockState) Valid() bool {
 	}
 }
 
+// Defines values for WebhookDeliveryStatus.
+const (
+	WebhookDeliveryStatusDelivered WebhookDeliveryStatus = "delivered"
+	WebhookDeliveryStatusFailed    WebhookDeliveryStatus = "failed"
+	WebhookDeliveryStatusPending   WebhookDeliveryStatus = "pending"
+)
+
+// Valid indicates whether the value is a known member of the WebhookDeliveryStatus enum.
+func (e WebhookDeliveryStatus) Valid() bool {
+	switch e {
+	case WebhookDeliveryStatusDelivered:
+		return true
+	case WebhookDeliveryStatusFailed:
+		return true
+	case WebhookDeliveryStatusPending:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WebhookDisabledReason.
+const (
+	WebhookDisabledReasonFailing   WebhookDisabledReason = "failing"
+	WebhookDisabledReasonGone      WebhookDisabledReason = "gone"
+	WebhookDisabledReasonRequested WebhookDisabledReason = "requested"
+)
+
+// Valid indicates whether the value is a known member of the WebhookDisabledReason enum.
+func (e WebhookDisabledReason) Valid() bool {
+	switch e {
+	case WebhookDisabledReasonFailing:
+		return true
+	case WebhookDisabledReasonGone:
+		return true
+	case WebhookDisabledReasonRequested:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for WebhookEndpointEventDataReason.
 const (
 	WebhookEndpointEventDataReasonFailing     WebhookEndpointEventDataReason = "failing"
@@ -1162,6 +1204,72 @@ func (e WebhookEndpointEventDataReason) Valid() bool {
 	case WebhookEndpointEventDataReasonLessThanNil:
 		return true
 	case WebhookEndpointEventDataReasonRequested:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WebhookEndpointStatus.
+const (
+	WebhookEndpointStatusDisabled WebhookEndpointStatus = "disabled"
+	WebhookEndpointStatusEnabled  WebhookEndpointStatus = "enabled"
+)
+
+// Valid indicates whether the value is a known member of the WebhookEndpointStatus enum.
+func (e WebhookEndpointStatus) Valid() bool {
+	switch e {
+	case WebhookEndpointStatusDisabled:
+		return true
+	case WebhookEndpointStatusEnabled:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WebhookOutcome.
+const (
+	WebhookOutcomeDelivered WebhookOutcome = "delivered"
+	WebhookOutcomeForbidden WebhookOutcome = "forbidden"
+	WebhookOutcomeGone      WebhookOutcome = "gone"
+	WebhookOutcomeNoAnswer  WebhookOutcome = "no_answer"
+	WebhookOutcomeNotSent   WebhookOutcome = "not_sent"
+	WebhookOutcomeRefused   WebhookOutcome = "refused"
+)
+
+// Valid indicates whether the value is a known member of the WebhookOutcome enum.
+func (e WebhookOutcome) Valid() bool {
+	switch e {
+	case WebhookOutcomeDelivered:
+		return true
+	case WebhookOutcomeForbidden:
+		return true
+	case WebhookOutcomeGone:
+		return true
+	case WebhookOutcomeNoAnswer:
+		return true
+	case WebhookOutcomeNotSent:
+		return true
+	case WebhookOutcomeRefused:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WebhookResumption.
+const (
+	WebhookResumptionNow     WebhookResumption = "now"
+	WebhookResumptionStopped WebhookResumption = "stopped"
+)
+
+// Valid indicates whether the value is a known member of the WebhookResumption enum.
+func (e WebhookResumption) Valid() bool {
+	switch e {
+	case WebhookResumptionNow:
+		return true
+	case WebhookResumptionStopped:
 		return true
 	default:
 		return false
@@ -2311,6 +2419,22 @@ type CreateTransferRequest struct {
 	ToAccount AccountID `json:"to_account"`
 }
 
+// CreateWebhookEndpointRequest Where to send what.
+type CreateWebhookEndpointRequest struct {
+	// Description What it is for.
+	//
+	// Examples: Tells the wallet when credits arrive
+	Description *WebhookDescription `json:"description,omitempty"`
+
+	// EventTypes The types of events that are sent. None, or an empty list, stands for all there are.
+	EventTypes []EventTypeFilter `json:"event_types,omitempty"`
+
+	// URL An https URL that leads to a public address.
+	//
+	// Examples: https://hooks.example.com/ballast
+	URL WebhookURL `json:"url"`
+}
+
 // Cursor A place in a list. Opaque.
 //
 // Examples: MDFrejNncmtnOWVqZXRlNzRoaHlneXFjdjM
@@ -2366,6 +2490,12 @@ type DocsScript = string
 
 // EmptyRequest Nothing needs to be said.
 type EmptyRequest = struct{}
+
+// EnableWebhookEndpointRequest Where to go on.
+type EnableWebhookEndpointRequest struct {
+	// From Where an endpoint goes on, where it `stopped` unless said otherwise, or `now`, without what happened meanwhile.
+	From *WebhookResumption `json:"from,omitempty"`
+}
 
 // Endpoint The URL that is called for `push`: absolute, https, without user and fragment.
 //
@@ -2654,6 +2784,9 @@ type EventType string
 //
 // Examples: redemption.*
 type EventTypeFilter = string
+
+// EventTypeFilters The types of events that are sent, each a type or, as in `redemption.*`, all of one object. None stand for all there are.
+type EventTypeFilters = []EventTypeFilter
 
 // EventTypeList Types of events, separated by commas.
 //
@@ -4917,6 +5050,12 @@ type RotateAPIKeyRequest struct {
 	OverlapSeconds *int32 `json:"overlap_seconds,omitempty"`
 }
 
+// RotateWebhookSecretRequest For how long to sign with both.
+type RotateWebhookSecretRequest struct {
+	// OverlapSeconds How long those that there are sign as well, in seconds; up to 30 days.
+	OverlapSeconds *int32 `json:"overlap_seconds,omitempty"`
+}
+
 // Seq A place in the journal. Later transactions have higher ones; there may be gaps.
 //
 // Examples: 3
@@ -5608,6 +5747,22 @@ type TrialBalanceTotal struct {
 	Debit FullAmount `json:"debit"`
 }
 
+// UpdateWebhookEndpointRequest What to change.
+type UpdateWebhookEndpointRequest struct {
+	// Description What it is for.
+	//
+	// Examples: Tells the wallet when credits arrive
+	Description *WebhookDescription `json:"description,omitempty"`
+
+	// EventTypes The types of events that are sent from now on. An empty list stands for all there are.
+	EventTypes *[]EventTypeFilter `json:"event_types,omitempty"`
+
+	// URL An https URL that leads to a public address.
+	//
+	// Examples: https://hooks.example.com/ballast
+	URL *WebhookURL `json:"url,omitempty"`
+}
+
 // VerifyPledgeRequest On what terms a pledge becomes active.
 type VerifyPledgeRequest struct {
 	// Haircut The share of a pledge's hours that can back no token, from 0 to less than 1, with at most six decimals.
@@ -5751,6 +5906,134 @@ type VoucherStockEventData struct {
 // VoucherStockState Whether the stock of vouchers of one kind has fallen to the provider's threshold.
 type VoucherStockState string
 
+// WebhookAttempt One try of a delivery.
+type WebhookAttempt struct {
+	// At A time in UTC, RFC 3339, to the microsecond.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	At Time `json:"at"`
+
+	// HTTPStatus The status of the answer; null where there was none.
+	HTTPStatus *int `json:"http_status"`
+
+	// Milliseconds How long it took.
+	//
+	// Examples: 84
+	Milliseconds int `json:"milliseconds"`
+
+	// Outcome What came of an attempt: a 2xx (`delivered`), another answer (`refused`), 410 (`gone`), surely nothing sent (`not_sent`), an address that is not called
+	// (`forbidden`), or no whole answer in time (`no_answer`).
+	Outcome WebhookOutcome `json:"outcome"`
+}
+
+// WebhookDelivery One event on its way to one endpoint.
+type WebhookDelivery struct {
+	// AttemptCount How often it was tried.
+	//
+	// Examples: 1
+	AttemptCount int `json:"attempt_count"`
+
+	// Attempts The last attempts, newest first.
+	Attempts []WebhookAttempt `json:"attempts"`
+
+	// CreatedAt A time in UTC, RFC 3339, to the microsecond.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	CreatedAt Time `json:"created_at"`
+
+	// EndedAt When it was delivered or given up; null until then.
+	EndedAt *Time `json:"ended_at"`
+
+	// EventID An event. It is the same in the feed and in every delivery of it.
+	//
+	// Examples: evt_01kz3m6exeenkv78jrqv960y8t
+	EventID EventID `json:"event_id"`
+
+	// EventType What happened. `hold.voided` also tells of holds that expired; `transaction.reversed` is about the transaction that was reversed;
+	// `pledge.verified` makes a pledge active; `redemption.escalated` says that its provider is late; `pledge.hours_released`, `pledge.hours_lapsed` and `pledge.hours_substituted` tell where its hours went.
+	EventType EventType `json:"event_type"`
+
+	// ID The delivery of one event to one endpoint.
+	//
+	// Examples: dlvr_01kz3sb2f7e9k4n6p8r0t2w5xy
+	ID WebhookDeliveryID `json:"id"`
+
+	// NextAttemptAt When it is tried next; null once it has ended.
+	NextAttemptAt *Time `json:"next_attempt_at"`
+
+	// Status `pending` until it is `delivered`, or `failed` for good.
+	Status WebhookDeliveryStatus `json:"status"`
+
+	// WebhookEndpointID A webhook endpoint.
+	//
+	// Examples: hook_01kz3s9q4ve3h8m2c5x7b1n6dt
+	WebhookEndpointID WebhookEndpointID `json:"webhook_endpoint_id"`
+}
+
+// WebhookDeliveryID The delivery of one event to one endpoint.
+//
+// Examples: dlvr_01kz3sb2f7e9k4n6p8r0t2w5xy
+type WebhookDeliveryID = string
+
+// WebhookDeliveryPage One page of deliveries.
+type WebhookDeliveryPage struct {
+	// Data The deliveries, newest first.
+	Data []WebhookDelivery `json:"data"`
+
+	// NextCursor Send it as `cursor` to get the next page. Null on the last page.
+	NextCursor *NextCursor `json:"next_cursor"`
+}
+
+// WebhookDeliveryStatus `pending` until it is `delivered`, or `failed` for good.
+type WebhookDeliveryStatus string
+
+// WebhookDescription What it is for.
+//
+// Examples: Tells the wallet when credits arrive
+type WebhookDescription = string
+
+// WebhookDisabledReason Its owner asked for it (`requested`), it answered 410 (`gone`), or a delivery was given up when it had failed for three days (`failing`).
+type WebhookDisabledReason string
+
+// WebhookEndpoint Where events are sent.
+type WebhookEndpoint struct {
+	// CreatedAt A time in UTC, RFC 3339, to the microsecond.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	CreatedAt Time `json:"created_at"`
+
+	// Description What it is for.
+	Description *string `json:"description"`
+
+	// DisabledAt When it was disabled; null while it is not.
+	DisabledAt *Time `json:"disabled_at"`
+
+	// DisabledReason Why it is disabled; null while it is not.
+	DisabledReason *WebhookDisabledReason `json:"disabled_reason"`
+
+	// EventTypes The types of events that are sent, each a type or, as in `redemption.*`, all of one object. None stand for all there are.
+	EventTypes EventTypeFilters `json:"event_types"`
+
+	// FailingSince When a delivery failed after which none has succeeded; null if there is none.
+	FailingSince *Time `json:"failing_since"`
+
+	// ID A webhook endpoint.
+	//
+	// Examples: hook_01kz3s9q4ve3h8m2c5x7b1n6dt
+	ID WebhookEndpointID `json:"id"`
+
+	// Secrets What is known of the secrets that sign, oldest first.
+	Secrets []WebhookEndpointSecret `json:"secrets"`
+
+	// Status Whether the endpoint is sent to.
+	Status WebhookEndpointStatus `json:"status"`
+
+	// URL An https URL that leads to a public address.
+	//
+	// Examples: https://hooks.example.com/ballast
+	URL WebhookURL `json:"url"`
+}
+
 // WebhookEndpointEventData A webhook endpoint that was tested, or disabled.
 type WebhookEndpointEventData struct {
 	// Reason Why it was disabled; null for a test.
@@ -5763,10 +6046,102 @@ type WebhookEndpointEventData struct {
 // WebhookEndpointEventDataReason Why it was disabled; null for a test.
 type WebhookEndpointEventDataReason string
 
+// WebhookEndpointID A webhook endpoint.
+//
+// Examples: hook_01kz3s9q4ve3h8m2c5x7b1n6dt
+type WebhookEndpointID = string
+
+// WebhookEndpointPage One page of endpoints.
+type WebhookEndpointPage struct {
+	// Data The endpoints, newest first.
+	Data []WebhookEndpoint `json:"data"`
+
+	// NextCursor Send it as `cursor` to get the next page. Null on the last page.
+	NextCursor *NextCursor `json:"next_cursor"`
+}
+
+// WebhookEndpointSecret A secret that signs, without the secret itself.
+type WebhookEndpointSecret struct {
+	// CreatedAt A time in UTC, RFC 3339, to the microsecond.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	CreatedAt Time `json:"created_at"`
+
+	// ExpiresAt When it signs no more, if ever.
+	ExpiresAt *Time `json:"expires_at"`
+
+	// ID A secret, by its id; the secret itself is another string.
+	//
+	// Examples: hsec_01kz3s9q4ve5f7h9k2m4p6r8tw
+	ID WebhookSecretID `json:"id"`
+}
+
+// WebhookEndpointStatus Whether the endpoint is sent to.
+type WebhookEndpointStatus string
+
+// WebhookEndpointWithSecret An endpoint with the secret that was just made.
+type WebhookEndpointWithSecret struct {
+	// CreatedAt A time in UTC, RFC 3339, to the microsecond.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	CreatedAt Time `json:"created_at"`
+
+	// Description What it is for.
+	Description *string `json:"description"`
+
+	// DisabledAt When it was disabled; null while it is not.
+	DisabledAt *Time `json:"disabled_at"`
+
+	// DisabledReason Why it is disabled; null while it is not.
+	DisabledReason *WebhookDisabledReason `json:"disabled_reason"`
+
+	// EventTypes The types of events that are sent, each a type or, as in `redemption.*`, all of one object. None stand for all there are.
+	EventTypes EventTypeFilters `json:"event_types"`
+
+	// FailingSince When a delivery failed after which none has succeeded; null if there is none.
+	FailingSince *Time `json:"failing_since"`
+
+	// ID A webhook endpoint.
+	//
+	// Examples: hook_01kz3s9q4ve3h8m2c5x7b1n6dt
+	ID WebhookEndpointID `json:"id"`
+
+	// Secret The secret, shown this once. Null where the answer is repeated.
+	Secret *string `json:"secret"`
+
+	// Secrets What is known of the secrets that sign, oldest first.
+	Secrets []WebhookEndpointSecret `json:"secrets"`
+
+	// Status Whether the endpoint is sent to.
+	Status WebhookEndpointStatus `json:"status"`
+
+	// URL An https URL that leads to a public address.
+	//
+	// Examples: https://hooks.example.com/ballast
+	URL WebhookURL `json:"url"`
+}
+
+// WebhookOutcome What came of an attempt: a 2xx (`delivered`), another answer (`refused`), 410 (`gone`), surely nothing sent (`not_sent`), an address that is not called
+// (`forbidden`), or no whole answer in time (`no_answer`).
+type WebhookOutcome string
+
+// WebhookResumption Where an endpoint goes on, where it `stopped` unless said otherwise, or `now`, without what happened meanwhile.
+type WebhookResumption string
+
 // WebhookSecret A secret of Standard Webhooks, `whsec_` and 32 bytes in base64.
 //
 // Examples: whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oDCXbq0gb1Qq8=
 type WebhookSecret = string
+
+// WebhookSecretID A secret, by its id; the secret itself is another string.
+//
+// Examples: hsec_01kz3s9q4ve5f7h9k2m4p6r8tw
+type WebhookSecretID = string
+
+// WebhookURL An https URL that leads to a public address.
+//
+// Examples: https://hooks.example.com/ballast
+type WebhookURL = string
 
 // AccountIDFilter An account.
 //
@@ -5935,6 +6310,9 @@ type TrialBalanceFormat = ReportFormat
 //
 // Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
 type VoucherProvider = ProviderID
+
+// WebhookDeliveryStatusFilter `pending` until it is `delivered`, or `failed` for good.
+type WebhookDeliveryStatusFilter = WebhookDeliveryStatus
 
 // WebhookID defines model for WebhookId.
 type WebhookID = string
@@ -6512,6 +6890,45 @@ type CreateTransferBatchParams struct {
 	IdempotencyKey *BatchIdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListWebhookEndpointsParams defines parameters for ListWebhookEndpoints.
+type ListWebhookEndpointsParams struct {
+	// Limit How many items a page has at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before, sent with the same filters. Opaque.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateWebhookEndpointParams defines parameters for CreateWebhookEndpoint.
+type CreateWebhookEndpointParams struct {
+	// IdempotencyKey Chosen by the caller, new for each thing it wants done, the same for each attempt at it. A random UUID is fine.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// ListWebhookDeliveriesParams defines parameters for ListWebhookDeliveries.
+type ListWebhookDeliveriesParams struct {
+	// Status Only deliveries with this status.
+	Status *WebhookDeliveryStatusFilter `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit How many items a page has at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before, sent with the same filters. Opaque.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// RotateWebhookSecretParams defines parameters for RotateWebhookSecret.
+type RotateWebhookSecretParams struct {
+	// IdempotencyKey Chosen by the caller, new for each thing it wants done, the same for each attempt at it. A random UUID is fine.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// TestWebhookEndpointParams defines parameters for TestWebhookEndpoint.
+type TestWebhookEndpointParams struct {
+	// IdempotencyKey Chosen by the caller, new for each thing it wants done, the same for each attempt at it. A random UUID is fine.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
 // CreateAccountJSONRequestBody defines body for CreateAccount for application/json ContentType.
 type CreateAccountJSONRequestBody = CreateAccountRequest
 
@@ -6667,3 +7084,24 @@ type CreateTransferJSONRequestBody = CreateTransferRequest
 
 // CreateTransferBatchJSONRequestBody defines body for CreateTransferBatch for application/json ContentType.
 type CreateTransferBatchJSONRequestBody = CreateTransferBatchRequest
+
+// CreateWebhookEndpointJSONRequestBody defines body for CreateWebhookEndpoint for application/json ContentType.
+type CreateWebhookEndpointJSONRequestBody = CreateWebhookEndpointRequest
+
+// UpdateWebhookEndpointJSONRequestBody defines body for UpdateWebhookEndpoint for application/json ContentType.
+type UpdateWebhookEndpointJSONRequestBody = UpdateWebhookEndpointRequest
+
+// ReplayWebhookDeliveryJSONRequestBody defines body for ReplayWebhookDelivery for application/json ContentType.
+type ReplayWebhookDeliveryJSONRequestBody = EmptyRequest
+
+// DisableWebhookEndpointJSONRequestBody defines body for DisableWebhookEndpoint for application/json ContentType.
+type DisableWebhookEndpointJSONRequestBody = EmptyRequest
+
+// EnableWebhookEndpointJSONRequestBody defines body for EnableWebhookEndpoint for application/json ContentType.
+type EnableWebhookEndpointJSONRequestBody = EnableWebhookEndpointRequest
+
+// RotateWebhookSecretJSONRequestBody defines body for RotateWebhookSecret for application/json ContentType.
+type RotateWebhookSecretJSONRequestBody = RotateWebhookSecretRequest
+
+// TestWebhookEndpointJSONRequestBody defines body for TestWebhookEndpoint for application/json ContentType.
+type TestWebhookEndpointJSONRequestBody = EmptyRequest

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/ballast-compute/ballast/internal/eventpost"
+	"github.com/ballast-compute/ballast/internal/events"
+	"github.com/ballast-compute/ballast/internal/httpapi"
+	"github.com/ballast-compute/ballast/internal/jobs"
+)
+
+const (
+	// relayEvery and sendEvery are how long to rest when nothing has happened, and when nothing is due.
+	relayEvery = 200 * time.Millisecond
+	sendEvery  = 500 * time.Millisecond
+	// couriers is how many endpoints a process sends to at the same time.
+	couriers = 4
+	// busyQueue is how many commands wait when the write path needs the machine more than webhooks do.
+	busyQueue = 32
+)
+
+// webhookLoops hand over what happened, and send it.
+func (v *service) webhookLoops() []jobs.Loop {
+	relay := events.NewRelay(v.reads, v.feed)
+	courier := &events.Courier{
+		DB: v.reads, Feed: v.feed, Vault: v.vault, Sender: eventpost.Sender{Client: v.outbound}, Encode: httpapi.EncodeEvent,
+		Observer: newWebhookMetrics(v.metrics.Registry), Busy: func() bool { return v.books.Waiting() > busyQueue },
+	}
+	loops := []jobs.Loop{{Every: relayEvery, Sweep: jobs.Sweep{Name: "relay_events", Run: relay.Run}}}
+	for range couriers {
+		loops = append(loops, jobs.Loop{Every: sendEvery, Sweep: jobs.Sweep{Name: "send_webhooks", Run: courier.Deliver}})
+	}
+	return loops
+}
+
+// webhookMetrics is the couriers' observer.
+type webhookMetrics struct{ took *prometheus.HistogramVec }
+
+func newWebhookMetrics(registry prometheus.Registerer) webhookMetrics {
+	m := webhookMetrics{took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "ballast_webhook_attempt_duration_seconds", Help: "How long each try to deliver an event to a webhook endpoint took, by its outcome.",
+		Buckets: prometheus.ExponentialBuckets(.002, 4, 8),
+	}, []string{"outcome"})}
+	registry.MustRegister(m.took)
+	for _, o := range []events.Outcome{
+		events.OutcomeDelivered, events.OutcomeRefused, events.OutcomeGone, events.OutcomeNotSent, events.OutcomeNoAnswer, events.OutcomeForbidden,
+	} {
+		m.took.WithLabelValues(string(o))
+	}
+	return m
+}
+
+// Attempted implements events.Observer.
+func (m webhookMetrics) Attempted(o events.Outcome, took time.Duration) {
+	m.took.WithLabelValues(string(o)).Observe(took.Seconds())
+}

@@ -1,0 +1,198 @@
+package events
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ballast-compute/ballast/internal/vault"
+)
+
+const (
+	// batch is how many deliveries to one endpoint a process takes at once, and atOnce how many of them it sends at the same time.
+	batch  = 64
+	atOnce = 8
+	// sendTimeout bounds one try, and lease is for how long an endpoint belongs to the process that sends to it: longer than all of its
+	// tries can take.
+	sendTimeout = 15 * time.Second
+	lease       = batch/atOnce*sendTimeout + time.Minute
+)
+
+// Message is what is sent to an endpoint.
+type Message struct {
+	URL string
+	// ID names the event, and is the same however often it is sent.
+	ID uuid.UUID
+	// At is when this try is made.
+	At   time.Time
+	Body []byte
+	// Secrets are those to sign with.
+	Secrets []string
+}
+
+// Reply is what came of it: an answer with its status, or one of the outcomes without one.
+type Reply struct {
+	HTTPStatus int
+	Outcome    Outcome
+}
+
+// Sender sends signed messages over HTTP, which the domain knows nothing of.
+type Sender interface {
+	// Send sends one message. Where there was an answer, Outcome is empty.
+	Send(ctx context.Context, m Message) Reply
+}
+
+// Encode writes an event as one may see it whose accounts are own, or who sees all where it is nil: what the feed has.
+type Encode func(e *Event, own map[uuid.UUID]struct{}) ([]byte, error)
+
+// Observer is told of attempts. Its methods must return at once.
+type Observer interface {
+	// Attempted reports one try.
+	Attempted(o Outcome, took time.Duration)
+}
+
+// Courier sends deliveries that are due. It may be used from many goroutines and processes at once: each endpoint is sent to by one of
+// them at a time, and of the events of one object each only when the one before it has been delivered or given up.
+type Courier struct {
+	DB     *pgxpool.Pool
+	Feed   *Feed
+	Vault  *vault.Vault
+	Sender Sender
+	Encode Encode
+	// Observer is told of attempts; nil for nobody.
+	Observer Observer
+	// Busy says that others need the machine more. Then the courier sends no more than BusyRate a second.
+	Busy func() bool
+}
+
+// BusyRate is how many deliveries a second a courier makes while the process has better things to do.
+const BusyRate = 100
+
+// Deliver sends what is due to one endpoint, and returns how many deliveries it tried; 0 where nothing is due, or others are at it.
+func (c *Courier) Deliver(ctx context.Context) (int, error) {
+	b, err := c.take(ctx)
+	if err != nil || b == nil {
+		return 0, err
+	}
+	if err := c.load(ctx, b); err != nil {
+		return 0, err
+	}
+	c.sendAll(ctx, b)
+	if err := c.finish(context.WithoutCancel(ctx), b); err != nil {
+		return 0, err
+	}
+	c.giveWay(ctx, len(b.due))
+	return len(b.due), nil
+}
+
+// bundle is what one process sends to one endpoint.
+type bundle struct {
+	endpoint uuid.UUID
+	owner    Viewer
+	url      string
+	until    time.Time
+	// at is the time of the domain when it was taken, and took how long ago that is.
+	at      time.Time
+	began   time.Time
+	secrets []string
+	due     []*parcel
+}
+
+// parcel is one delivery in a bundle.
+type parcel struct {
+	delivery uuid.UUID
+	seq      int64
+	tries    int
+	id       uuid.UUID
+	body     []byte
+	reply    Reply
+	took     time.Duration
+}
+
+// load reads what is to be sent: the events as the endpoint's owner sees them, and the secrets.
+func (c *Courier) load(ctx context.Context, b *bundle) error {
+	seqs := make([]int64, len(b.due))
+	for i, p := range b.due {
+		seqs[i] = p.seq
+	}
+	page, err := c.Feed.at(ctx, b.owner, seqs)
+	if err != nil {
+		return err
+	}
+	bodies := make(map[int64][]byte, len(seqs))
+	for i := range page.Events {
+		if bodies[page.Events[i].Seq], err = c.Encode(&page.Events[i], page.Own); err != nil {
+			return err
+		}
+	}
+	for _, p := range b.due {
+		p.body = bodies[p.seq]
+	}
+	b.secrets, err = c.secretsOf(ctx, b.endpoint)
+	return err
+}
+
+// sendAll sends a bundle, a few at a time. What is not sent because ctx ends has no outcome, and is not counted as tried.
+func (c *Courier) sendAll(ctx context.Context, b *bundle) {
+	var senders sync.WaitGroup
+	waiting := make(chan *parcel)
+	for range min(atOnce, len(b.due)) {
+		senders.Go(func() {
+			for p := range waiting {
+				c.send(ctx, b, p)
+			}
+		})
+	}
+	for _, p := range b.due {
+		waiting <- p
+	}
+	close(waiting)
+	senders.Wait()
+}
+
+func (c *Courier) send(ctx context.Context, b *bundle, p *parcel) {
+	if ctx.Err() != nil {
+		return
+	}
+	began := time.Now()
+	sending, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
+	reply := c.Sender.Send(sending, Message{URL: b.url, ID: p.id, At: b.at.Add(began.Sub(b.began)), Body: p.body, Secrets: b.secrets})
+	if p.took = time.Since(began); ctx.Err() != nil && reply.HTTPStatus == 0 {
+		return
+	}
+	p.reply = judge(reply)
+	if c.Observer != nil {
+		c.Observer.Attempted(p.reply.Outcome, p.took)
+	}
+}
+
+// judge says what an answer means. 410 says that the endpoint is no more.
+func judge(r Reply) Reply {
+	switch {
+	case r.HTTPStatus == 0:
+	case r.HTTPStatus >= 200 && r.HTTPStatus < 300:
+		r.Outcome = OutcomeDelivered
+	case r.HTTPStatus == 410:
+		r.Outcome = OutcomeGone
+	default:
+		r.Outcome = OutcomeRefused
+	}
+	return r
+}
+
+// giveWay waits after so many deliveries while the process has better things to do.
+func (c *Courier) giveWay(ctx context.Context, sent int) {
+	if c.Busy == nil || !c.Busy() {
+		return
+	}
+	timer := time.NewTimer(time.Duration(sent) * time.Second / BusyRate)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

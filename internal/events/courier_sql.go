@@ -1,0 +1,163 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/ballast-compute/ballast/internal/pg"
+)
+
+// What is due of an endpoint: of each object the first that is pending, when its time has come.
+const dueSQL = `
+    FROM webhook_deliveries d
+    WHERE d.endpoint_id = e.id AND d.status = 'pending' AND d.next_at <= (SELECT ballast_now())
+      AND NOT EXISTS (SELECT FROM webhook_deliveries b
+                      WHERE b.endpoint_id = d.endpoint_id AND b.object_id = d.object_id AND b.status = 'pending' AND b.seq < d.seq)`
+
+const (
+	// The one that was served longest ago comes first.
+	takeEndpointSQL = `
+UPDATE webhook_endpoints SET leased_until = ballast_now() + $1::interval
+WHERE id = (
+    SELECT e.id FROM webhook_endpoints e
+    WHERE e.status = 'enabled' AND e.leased_until <= (SELECT ballast_now()) AND EXISTS (SELECT ` + dueSQL + `)
+    ORDER BY e.leased_until LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
+RETURNING id, COALESCE(holder_id, '00000000-0000-0000-0000-000000000000'), COALESCE(provider_id, '00000000-0000-0000-0000-000000000000'),
+          url, leased_until, ballast_now()`
+
+	takeDueSQL = `
+SELECT d.id, d.seq, d.event_id, d.tries FROM webhook_endpoints e CROSS JOIN LATERAL (SELECT d.* ` + dueSQL + ` ORDER BY d.seq LIMIT $2) AS d WHERE e.id = $1`
+
+	selectSealedSQL = `SELECT id, sealed FROM webhook_secrets WHERE endpoint_id = $1 AND (expires_at IS NULL OR expires_at > ballast_now()) ORDER BY id`
+)
+
+// take takes an endpoint to which something is due, or returns nil.
+func (c *Courier) take(ctx context.Context) (*bundle, error) {
+	b := &bundle{began: time.Now()}
+	err := c.DB.QueryRow(ctx, takeEndpointSQL, lease).Scan(&b.endpoint, &b.owner.HolderID, &b.owner.ProviderID, &b.url, &b.until, &b.at)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil //nolint:nilnil // Nothing is due.
+	}
+	if err != nil {
+		return nil, wrap("take an endpoint", err)
+	}
+	rows, err := c.DB.Query(ctx, takeDueSQL, b.endpoint, batch)
+	if err != nil {
+		return nil, wrap("take deliveries", err)
+	}
+	b.due, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (*parcel, error) {
+		p := &parcel{}
+		return p, row.Scan(&p.delivery, &p.seq, &p.id, &p.tries)
+	})
+	return b, wrap("take deliveries", err)
+}
+
+func (c *Courier) secretsOf(ctx context.Context, endpoint uuid.UUID) (secrets []string, err error) {
+	rows, err := c.DB.Query(ctx, selectSealedSQL, endpoint)
+	if err != nil {
+		return nil, wrap("secrets", err)
+	}
+	var row uuid.UUID
+	var sealed []byte
+	_, err = pgx.ForEachRow(rows, []any{&row, &sealed}, func() error {
+		secret, err := c.Vault.Open(sealed, SealedSecrets.Row(row))
+		secrets = append(secrets, string(secret))
+		return err
+	})
+	return secrets, wrap("secrets", err)
+}
+
+const (
+	logAttemptsSQL = `
+INSERT INTO webhook_attempts (delivery_id, n, outcome, http_status, milliseconds)
+SELECT d.id, d.attempts + 1, a.outcome, NULLIF(a.http_status, 0), a.milliseconds
+FROM unnest($1::uuid[], $2::text[], $3::int[], $4::int[]) AS a (id, outcome, http_status, milliseconds)
+CROSS JOIN LATERAL (SELECT id, attempts FROM webhook_deliveries WHERE webhook_deliveries.id = a.id OFFSET 0) AS d`
+
+	// A pause of NULL ends the delivery.
+	finishDeliveriesSQL = `
+UPDATE webhook_deliveries d
+SET attempts = d.attempts + 1, tries = d.tries + 1, status = a.status,
+    next_at = COALESCE(ballast_now() + a.pause, d.next_at),
+    ended_at = CASE WHEN a.status <> 'pending' THEN ballast_now() END
+FROM unnest($1::uuid[], $2::text[], $3::interval[]) AS a (id, status, pause) WHERE d.id = a.id`
+
+	// It ends with the lease that was taken, if no other has it since.
+	releaseSQL = `
+UPDATE webhook_endpoints
+SET leased_until = CASE WHEN leased_until = $2 THEN ballast_now() ELSE leased_until END,
+    failing_since = CASE WHEN $3 THEN NULL WHEN $4 THEN COALESCE(failing_since, ballast_now()) ELSE failing_since END
+WHERE id = $1`
+
+	disableFailingSQL = `
+UPDATE webhook_endpoints SET status = 'disabled', disabled_reason = 'failing', disabled_at = ballast_now()
+WHERE id = $1 AND status = 'enabled' AND failing_since <= ballast_now() - $2::interval`
+)
+
+// finish writes what came of a bundle. If that is lost, everything is sent again, which the receivers know by the ids: so it need not
+// wait for the disk.
+func (c *Courier) finish(ctx context.Context, b *bundle) error {
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
+	v := b.verdict()
+	return wrap("finish", pg.InTx(ctx, c.DB, pgx.TxOptions{}, func(tx pgx.Tx) error {
+		q := &pgx.Batch{}
+		q.Queue(`SET LOCAL synchronous_commit = off`)
+		q.Queue(logAttemptsSQL, v.ids, v.outcomes, v.answers, v.took)
+		q.Queue(finishDeliveriesSQL, v.ids, v.statuses, v.pauses)
+		q.Queue(releaseSQL, b.endpoint, b.until, v.delivered, v.failed)
+		switch {
+		case v.gone:
+			q.Queue(disableEndpointSQL, b.endpoint, DisabledGone)
+		case v.givenUp:
+			q.Queue(disableFailingSQL, b.endpoint, givenUpAfter)
+		}
+		return tx.SendBatch(ctx, q).Close()
+	}))
+}
+
+// verdict is what is written of a bundle, as columns.
+type verdict struct {
+	ids                []uuid.UUID
+	outcomes, statuses []string
+	answers, took      []int
+	pauses             []*time.Duration
+	// Whether any was delivered, any failed, any was given up, and whether the endpoint is gone.
+	delivered, failed, givenUp, gone bool
+}
+
+func (b *bundle) verdict() (v verdict) {
+	for _, p := range b.due {
+		if p.reply.Outcome == "" {
+			continue // It was not tried.
+		}
+		status, pause := p.next()
+		v.ids, v.outcomes, v.answers = append(v.ids, p.delivery), append(v.outcomes, string(p.reply.Outcome)), append(v.answers, p.reply.HTTPStatus)
+		v.took, v.statuses, v.pauses = append(v.took, int(p.took.Milliseconds())), append(v.statuses, string(status)), append(v.pauses, pause)
+		v.delivered = v.delivered || status == DeliveryDelivered
+		v.failed = v.failed || status != DeliveryDelivered
+		v.givenUp = v.givenUp || status == DeliveryFailed
+		v.gone = v.gone || p.reply.Outcome == OutcomeGone
+	}
+	return v
+}
+
+// next says what becomes of a delivery.
+func (p *parcel) next() (DeliveryStatus, *time.Duration) {
+	switch p.reply.Outcome {
+	case OutcomeDelivered:
+		return DeliveryDelivered, nil
+	case OutcomeGone:
+		return DeliveryFailed, nil
+	case OutcomeRefused, OutcomeNotSent, OutcomeNoAnswer, OutcomeForbidden:
+	}
+	pause, again := pauseAfter(p.tries + 1)
+	if !again {
+		return DeliveryFailed, nil
+	}
+	return DeliveryPending, &pause
+}
