@@ -35,7 +35,7 @@ func TestTheDatabaseGuardsTheBooks(t *testing.T) {
 		"the journal is truncated":           {`TRUNCATE postings`, "postings_is_append_only", `DROP TRIGGER postings_is_append_only ON postings`},
 		"a transaction is changed":           {`UPDATE transactions SET reference = 'other'`, "transactions_is_append_only", `DROP TRIGGER transactions_is_append_only ON transactions`},
 		"a transaction is deleted":           {`DELETE FROM transactions`, "transactions_is_append_only", `DROP TRIGGER transactions_is_append_only ON transactions`},
-		"the transactions are truncated":     {`TRUNCATE transactions CASCADE`, "transactions_is_append_only", `DROP TRIGGER transactions_is_append_only ON transactions; DROP TRIGGER holds_are_never_deleted ON holds; DROP TABLE redemptions CASCADE`},
+		"the transactions are truncated":     {`TRUNCATE transactions CASCADE`, "transactions_is_append_only", `DROP TRIGGER transactions_is_append_only ON transactions; DROP TRIGGER holds_are_never_deleted ON holds; DROP TABLE redemptions, redemption_corrections CASCADE`},
 		"an account is deleted":              {`DELETE FROM accounts WHERE id = $empty`, "accounts_is_append_only", `DROP TRIGGER accounts_are_never_deleted ON accounts`},
 		"an account changes its asset":       {`UPDATE accounts SET asset = 'USD' WHERE id = $empty`, "accounts_identity_is_fixed", `DROP TRIGGER accounts_identity_is_fixed ON accounts`},
 		"an account changes its owner":       {`UPDATE accounts SET holder_id = (SELECT id FROM holders WHERE name = 'other') WHERE id = $empty`, "accounts_identity_is_fixed", `DROP TRIGGER accounts_identity_is_fixed ON accounts`},
