@@ -15,6 +15,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
 	"github.com/ballast-compute/ballast/internal/pg"
+	"github.com/ballast-compute/ballast/internal/redeem"
 	"github.com/ballast-compute/ballast/internal/voucher"
 )
 
@@ -24,7 +25,7 @@ type booksMetrics struct {
 	supply, minted, burned, escrowed prometheus.Gauge
 	backing, coverage                prometheus.Gauge
 	byProvider                       *prometheus.GaugeVec
-	states, calls                    *prometheus.GaugeVec
+	states, calls, late              *prometheus.GaugeVec
 	lowStock                         prometheus.Gauge
 	refreshed                        prometheus.Gauge
 }
@@ -44,9 +45,12 @@ func newBooksMetrics(registry prometheus.Registerer) *booksMetrics {
 	calls := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "ballast_margin_calls", Help: "Margin calls that are not cured, by status.",
 	}, []string{"status"})
-	registry.MustRegister(byProvider, states, calls)
+	late := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "ballast_redemptions_late", Help: "Redemptions that their providers are late with, by what their holders chose.",
+	}, []string{"on_delay"})
+	registry.MustRegister(byProvider, states, calls, late)
 	return &booksMetrics{
-		byProvider: byProvider, states: states, calls: calls,
+		byProvider: byProvider, states: states, calls: calls, late: late,
 		supply:    gauge("supply_sch", "Tokens in circulation, those in escrow included."),
 		minted:    gauge("minted_sch", "Tokens that were ever minted."),
 		burned:    gauge("burned_sch", "Tokens that were ever burned."),
@@ -78,7 +82,14 @@ func (m *booksMetrics) refresh(ctx context.Context, reads *pgxpool.Pool) error {
 			return err
 		}
 		m.lowStock.Set(float64(low))
+		late, err := redeem.Late(ctx, tx)
+		if err != nil {
+			return err
+		}
 		m.set(supply, collateral, calls, time.Now())
+		for _, choice := range []redeem.OnDelay{redeem.Wait, redeem.Refund, redeem.Reroute} {
+			m.late.WithLabelValues(string(choice)).Set(float64(late[choice]))
+		}
 		return nil
 	})
 }

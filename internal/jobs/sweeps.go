@@ -19,7 +19,7 @@ type Domain struct {
 	Ledger    *ledger.Ledger
 	Providers *providers.Store
 	Coverage  *coverage.Store
-	// Redemptions and Vouchers are for the sweeps of vouchers.
+	// Redemptions and Vouchers are for the sweeps of vouchers, and of what providers are late with.
 	Redemptions *redeem.Redemptions
 	Vouchers    *voucher.Store
 	// Pool is for the sweep of the index.
@@ -36,6 +36,9 @@ func (d Domain) Table() Table {
 		{Name: "vouchers", Every: 5 * time.Second, Sweeps: []Sweep{
 			{"issue_vouchers", d.issueVouchers},
 			{"watch_voucher_stock", d.watchVoucherStock},
+		}},
+		{Name: "late", Every: 10 * time.Second, Sweeps: []Sweep{
+			{"follow_up_late", d.followUpLate},
 		}},
 		{Name: "advance", Every: 10 * time.Second, Sweeps: []Sweep{
 			{"update_index", d.updateIndex},
@@ -75,6 +78,10 @@ func (d Domain) lapse(ctx context.Context) (int, error) { return d.Providers.Lap
 
 func (d Domain) callRollovers(ctx context.Context) (int, error) {
 	return d.Providers.CallRollovers(ctx)
+}
+
+func (d Domain) followUpLate(ctx context.Context) (int, error) {
+	return d.Redemptions.FollowUpLate(ctx)
 }
 
 func (d Domain) assess(ctx context.Context) (int, error) { return d.Coverage.AssessDue(ctx) }

@@ -107,13 +107,7 @@ func (r *Redemptions) submitRequest(ctx context.Context, n *NewRedemption, escro
 		if !again {
 			there.candidates, all = n.enough(there.rate, there.candidates)
 		}
-		step := &requestStep{
-			ask: n, id: id.New(), escrow: escrow, issuance: there.issuance, candidates: there.candidates, voucherHours: n.voucherHours(there),
-		}
-		v := r.books.Submit(ctx, &ledger.Command{
-			Kind: ledger.KindRedemptionRequest, Call: n.Call, Owner: n.Owner, Subject: step.id, Claims: step.claims(),
-			Moves: []ledger.Move{{From: n.AccountID, To: escrow, Amount: n.Amount}}, Step: step,
-		})[0]
+		v := r.books.Submit(ctx, n.command(escrow, there))[0]
 		switch {
 		case errors.Is(v.Err, errVoucherHours):
 			continue
@@ -123,6 +117,17 @@ func (r *Redemptions) submitRequest(ctx context.Context, n *NewRedemption, escro
 		case all || !errors.Is(v.Err, ErrNoCapacity):
 			return v, nil
 		}
+	}
+}
+
+// command takes hours of the candidates that there are.
+func (n *NewRedemption) command(escrow uuid.UUID, there supply) *ledger.Command {
+	step := &requestStep{
+		ask: n, id: id.New(), escrow: escrow, issuance: there.issuance, candidates: there.candidates, voucherHours: n.voucherHours(there),
+	}
+	return &ledger.Command{
+		Kind: ledger.KindRedemptionRequest, Call: n.Call, Owner: n.Owner, Subject: step.id, Claims: step.claims(),
+		Moves: []ledger.Move{{From: n.AccountID, To: escrow, Amount: n.Amount}}, Step: step,
 	}
 }
 

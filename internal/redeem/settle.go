@@ -23,14 +23,23 @@ func (r *Redemptions) mine(ctx context.Context, redemption uuid.UUID, narrow Fil
 
 // settle submits a step that brings a redemption to its end.
 func (r *Redemptions) settle(ctx context.Context, found *Redemption, call ledger.Call, step *settleStep) (ledger.Verdict, error) {
-	step.redemption = found
-	if err := r.route(ctx, step); err != nil {
+	c, err := r.settlement(ctx, found, call, step)
+	if err != nil {
 		return ledger.Verdict{}, err
 	}
+	return r.books.Submit(ctx, c)[0], nil
+}
+
+// settlement is the command of a step that brings a redemption to its end.
+func (r *Redemptions) settlement(ctx context.Context, found *Redemption, call ledger.Call, step *settleStep) (*ledger.Command, error) {
+	step.redemption = found
+	if err := r.route(ctx, step); err != nil {
+		return nil, err
+	}
 	step.share()
-	return r.books.Submit(ctx, &ledger.Command{
+	return &ledger.Command{
 		Kind: step.kind, Call: call, Subject: found.ID, Settles: true, Claims: []ledger.Claim{providers.ClaimRedemption(found.ProviderID)}, Step: step,
-	})[0], nil
+	}, nil
 }
 
 // errSameGrant means that the redemption was issued with this very grant before.
