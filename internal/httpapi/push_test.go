@@ -29,9 +29,8 @@ type said struct {
 // partner is a provider that is called, and answers as it is told.
 type partner struct {
 	*server
-	clock  *pgtest.Clock
-	secret string
-	web    *httptest.Server
+	clock *pgtest.Clock
+	web   *httptest.Server
 
 	mu    sync.Mutex
 	heard []said
@@ -91,7 +90,7 @@ func (p *partner) says(status int, body string) {
 	p.reply = func(w http.ResponseWriter, _ *http.Request, redemption string) {
 		w.Header().Set("Retry-After", "7")
 		w.WriteHeader(status)
-		_, _ = io.WriteString(w, strings.ReplaceAll(body, "{id}", redemption))
+		_, _ = io.WriteString(w, strings.ReplaceAll(body, "{id}", redemption)) //nolint:gosec // It answers a test.
 	}
 }
 

@@ -59,7 +59,7 @@ const (
 SELECT id, sealed, created_at, COALESCE(expires_at, 'epoch') FROM provider_secrets
 WHERE provider_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ballast_now()) ORDER BY id DESC`
 
-	insertSecretSQL = `INSERT INTO provider_secrets (id, provider_id, sealed, created_by) VALUES ($1, $2, $3, $4) RETURNING created_at`
+	insertSQL       = `INSERT INTO provider_secrets (id, provider_id, sealed, created_by) VALUES ($1, $2, $3, $4) RETURNING created_at`
 	expireOthersSQL = `
 UPDATE provider_secrets SET expires_at = ballast_now() + $3::interval
 WHERE provider_id = $1 AND id <> $2 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ballast_now() + $3::interval)`
@@ -160,7 +160,7 @@ func (s *Secrets) insert(ctx context.Context, tx pgx.Tx, provider, by uuid.UUID)
 	if err != nil {
 		return Secret{}, "", err
 	}
-	if err := tx.QueryRow(ctx, insertSecretSQL, added.ID, provider, sealed, by).Scan(&added.CreatedAt); err != nil {
+	if err := tx.QueryRow(ctx, insertSQL, added.ID, provider, sealed, by).Scan(&added.CreatedAt); err != nil {
 		return Secret{}, "", fmt.Errorf("push: keep a secret: %w", err)
 	}
 	added.CreatedAt = added.CreatedAt.UTC()
