@@ -106,7 +106,7 @@ func (f *Figures) lineOf(line string) (into *int64, against bool) {
 		return &f.Reversed, true
 	case ledger.KindRedemptionIssue:
 		return &f.Delivered, true
-	case kindRedemptionCorrection:
+	case ledger.KindRedemptionCorrect:
 		return &f.Corrected, false
 	case ledger.KindPledgeLapse:
 		return &f.Lapsed, true
@@ -116,5 +116,3 @@ func (f *Figures) lineOf(line string) (into *int64, against bool) {
 		return nil, false
 	}
 }
-
-const kindRedemptionCorrection = ledger.Kind("redemption_correction")

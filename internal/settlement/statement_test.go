@@ -14,7 +14,9 @@ import (
 
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
+	"github.com/ballast-compute/ballast/internal/pg"
 	"github.com/ballast-compute/ballast/internal/providers"
+	"github.com/ballast-compute/ballast/internal/redeem"
 	"github.com/ballast-compute/ballast/internal/settlement"
 )
 
@@ -109,6 +111,46 @@ func (w *world) outstanding() (sch int64) {
 		w.t.Fatal(err)
 	}
 	return sch
+}
+
+// A part of a redemption is delivered, and some of that is corrected afterwards, in another period.
+func TestPartsAndCorrections(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	pledge := w.pledge(w.provider, mi300, 100*hour, 1000*time.Hour)
+	from := w.clock.Now()
+	w.mint(w.provider, pledge, 20*hour)
+	r := w.redeem(w.provider, mi300, 10*hour)
+	if _, _, err := w.redemptions.Issue(t.Context(), redeem.Issuance{
+		Call: call(w.provider), ProviderID: w.provider, RedemptionID: r.ID, GrantID: "g", Hours: 8 * hour,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	between := w.later()
+	var c redeem.Correction
+	err := pg.InTx(t.Context(), w.App, pgx.TxOptions{}, func(tx pgx.Tx) (err error) {
+		c, err = redeem.ProposeCorrectionTx(t.Context(), tx, redeem.NewCorrection{By: uuid.New(), RedemptionID: r.ID, Hours: 3 * hour, Reason: "not there"})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.redemptions.ApproveCorrection(t.Context(), redeem.Approval{By: uuid.New(), RedemptionID: r.ID, N: c.N}); err != nil {
+		t.Fatal(err)
+	}
+	to := w.later()
+	// 8 hours cost 5,943,920 millionths of SCH, and 3 give 2,228,970 back.
+	first, second := w.statement(w.provider, from, between), w.statement(w.provider, between, to)
+	for _, tt := range []struct{ got, want settlement.Figures }{
+		{first.Hours, settlement.Figures{Issued: 26_918_263, Delivered: 8 * hour, Closing: 18_918_263}},
+		{first.Tokens, settlement.Figures{Issued: 20 * hour, Delivered: 5_943_920, Closing: 14_056_080}},
+		{second.Hours, settlement.Figures{Opening: 18_918_263, Corrected: 3 * hour, Closing: 21_918_263}},
+		{second.Tokens, settlement.Figures{Opening: 14_056_080, Corrected: 2_228_970, Closing: 16_285_050}},
+	} {
+		if diff := cmp.Diff(tt.want, tt.got); diff != "" {
+			t.Error(diff)
+		}
+	}
 }
 
 // Whatever moments a period is cut at, its parts begin where the one before ended, and add up to the whole.
@@ -287,7 +329,7 @@ func TestEveryKindHasItsLine(t *testing.T) {
 		ledger.KindTransfer, ledger.KindHold, ledger.KindHoldCapture, ledger.KindHoldVoid, ledger.KindPledgeActivation, ledger.KindPledgeRelease,
 		ledger.KindRedemptionRequest, ledger.KindRedemptionRefund,
 	}
-	if len(kinds) < 13 {
+	if len(kinds) < 14 {
 		t.Fatalf("the kinds are %v, by %s", kinds, definition)
 	}
 	for _, kind := range kinds {
