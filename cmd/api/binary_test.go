@@ -80,7 +80,12 @@ func environment(env []string) []string {
 
 func start(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(binary, args...), stdout: &output{}, stderr: &output{}, done: make(chan struct{})} //nolint:noctx // Ended below.
+	return startProgram(t, binary, env, args...)
+}
+
+func startProgram(t *testing.T, path string, env []string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.Command(path, args...), stdout: &output{}, stderr: &output{}, done: make(chan struct{})} //nolint:noctx // Ended below.
 	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = environment(env), p.stdout, p.stderr
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)

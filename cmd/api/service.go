@@ -94,10 +94,13 @@ func openService(ctx context.Context, s settings, log *slog.Logger, db login, mo
 		Observer: newWritePathMetrics(v.metrics.Registry), Logger: log,
 	})
 	v.vault = vault.New(s.secretKeys, v.reads)
-	v.outbound = outbound.New(outbound.Config{AllowLoopback: s.callLoopback, Forbidden: s.denied})
+	v.outbound = outbound.New(outbound.Config{
+		AllowLoopback: s.callLoopback, Forbidden: s.denied, Connect: s.CallTimeout / 3, Header: s.CallTimeout / 3 * 2, Total: s.CallTimeout,
+	})
 	v.redemptions = redeem.New(v.reads, v.books)
 	v.secrets = push.NewSecrets(v.reads, v.vault)
 	v.dispatcher = dispatch.New(v.reads, v.redemptions, push.NewIssuer(v.outbound, v.secrets), dispatch.Options{
+		Call:  s.CallTimeout,
 		Sends: s.sends, Queries: s.queries, Observer: newPushMetrics(v.metrics.Registry), Logger: log,
 	})
 	v.feed = events.NewFeed(v.reads, v.books, ledger.NewHorizon(v.reads))

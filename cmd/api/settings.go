@@ -41,7 +41,8 @@ type settings struct {
 	TrustedProxies string        `env:"BALLAST_TRUSTED_PROXIES" about:"Networks whose X-Forwarded-For is believed."`
 	OutboundDeny   string        `env:"BALLAST_OUTBOUND_DENY" about:"More networks that no webhook may go to, by commas."`
 
-	PushRetries string `env:"BALLAST_PUSH_RETRIES" about:"Pauses between calls of a provider; 5s,5m,30m,… for three days."`
+	CallTimeout time.Duration `env:"BALLAST_CALL_TIMEOUT" envDefault:"15s" about:"How long a call of a provider or a webhook may take."`
+	PushRetries string        `env:"BALLAST_PUSH_RETRIES" about:"Pauses between calls of a provider; 5s,5m,30m,… for three days."`
 
 	ReadConns    int `env:"BALLAST_READ_CONNS" envDefault:"8" about:"Connections for everything but the write path."`
 	WriteWorkers int `env:"BALLAST_WRITE_WORKERS" envDefault:"1" about:"Groups that may be committed at once; one connection each."`
@@ -131,6 +132,7 @@ func (s *settings) check() error {
 	fail("BALLAST_REQUEST_TIMEOUT", within(s.RequestTimeout, time.Second, time.Minute))
 	fail("BALLAST_SHUTDOWN_GRACE", within(s.ShutdownGrace, time.Second, time.Hour))
 	fail("BALLAST_DRAIN_DELAY", within(s.DrainDelay, 0, time.Hour))
+	fail("BALLAST_CALL_TIMEOUT", within(s.CallTimeout, time.Second, time.Minute))
 	fail("BALLAST_READ_CONNS", within(s.ReadConns, 2, 1000))
 	fail("BALLAST_WRITE_WORKERS", within(s.WriteWorkers, 1, 64))
 	fail("BALLAST_MAX_BATCH", within(s.MaxBatch, 1, 10_000))

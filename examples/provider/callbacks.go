@@ -96,7 +96,7 @@ func (c *callbacks) send(ctx context.Context, g Grant, what fault) {
 		c.log.Warn("a callback did not arrive, and is sent again", slog.Any("error", err))
 		return
 	case status == http.StatusOK:
-	case status == http.StatusConflict || status == http.StatusNotFound:
+	case status == http.StatusConflict || status == http.StatusNotFound: // Asking again does not change that.
 		c.log.Error("Ballast says otherwise", slog.String("redemption", g.RedemptionID), slog.Int("status", status))
 	default:
 		c.log.Warn("a callback was not taken, and is sent again", slog.Int("status", status))
@@ -147,7 +147,10 @@ func (c *callbacks) post(ctx context.Context, kind string, data reply, sign sign
 		return 0, fmt.Errorf("callback: %w", err)
 	}
 	defer w.Body.Close() //nolint:errcheck // It was read.
-	_, err = io.Copy(io.Discard, io.LimitReader(w.Body, maxBody))
+	said, err := io.ReadAll(io.LimitReader(w.Body, maxBody))
+	if w.StatusCode != http.StatusOK && w.StatusCode != http.StatusUnauthorized {
+		c.log.Info("a callback was not taken", slog.String("redemption", data.RedemptionID), slog.String("type", kind), slog.String("answer", string(said)))
+	}
 	return w.StatusCode, err
 }
 

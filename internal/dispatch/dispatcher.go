@@ -16,10 +16,7 @@ import (
 const (
 	defaultSlots       = 64
 	defaultPerProvider = 16
-	// leaseFor is how long an attempt may take before others take it for lost, and attemptFor how long it does take at most: what is
-	// sent later than that would be sent behind the back of whoever found the lease lapsed.
-	leaseFor   = time.Minute
-	attemptFor = 45 * time.Second
+	defaultCall        = 15 * time.Second
 )
 
 // Options are how a Dispatcher works. The zero Options are right for production.
@@ -29,6 +26,8 @@ type Options struct {
 	Slots, PerProvider int
 	// Sends and Queries are the pauses between attempts.
 	Sends, Queries Schedule
+	// Call is how long a call of a provider may take, as the issuer has it. By default 15 seconds.
+	Call time.Duration
 	// Steady takes the chance out of the pauses, for tests.
 	Steady   bool
 	Observer Observer
@@ -54,6 +53,7 @@ type Dispatcher struct {
 // New returns a dispatcher of the redemptions in the database of pool.
 func New(pool *pgxpool.Pool, redemptions *redeem.Redemptions, issuer CreditIssuer, options Options) *Dispatcher {
 	options.Slots, options.PerProvider = cmp.Or(options.Slots, defaultSlots), cmp.Or(options.PerProvider, defaultPerProvider)
+	options.Call = cmp.Or(options.Call, defaultCall)
 	if options.Sends == nil {
 		options.Sends = DefaultSends
 	}
@@ -63,6 +63,11 @@ func New(pool *pgxpool.Pool, redemptions *redeem.Redemptions, issuer CreditIssue
 	options.Logger = cmp.Or(options.Logger, slog.New(slog.DiscardHandler))
 	return &Dispatcher{pool: pool, redemptions: redemptions, issuer: issuer, options: options, slots: make(chan struct{}, options.Slots)}
 }
+
+// leaseFor is how long an attempt may take before others take it for lost, and attemptFor how long it does take at most: what is
+// sent later than that would be sent behind the back of whoever found the lease lapsed.
+func (o Options) leaseFor() time.Duration   { return 4 * o.Call }
+func (o Options) attemptFor() time.Duration { return 3 * o.Call }
 
 // Start begins as many of the attempts that are due as there are free slots, and returns how many: so that one provider that keeps its
 // callers waiting does not keep others. An attempt that has begun goes on after ctx; Wait waits for it.
@@ -104,7 +109,7 @@ func (d *Dispatcher) DispatchDue(ctx context.Context) (done int, err error) {
 // attempt keeps what it has begun from being cut off by a process that stops in order. What goes wrong within Ballast leaves the lease to
 // lapse, and with it everything as after a crash.
 func (d *Dispatcher) attempt(ctx context.Context, w *work) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptFor)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.options.attemptFor())
 	defer cancel()
 	if err := d.advance(ctx, w); err != nil {
 		d.options.Logger.WarnContext(ctx, "an attempt to reach a provider was not brought to its end, and is taken up again",

@@ -53,7 +53,7 @@ WHERE redemption_id = $1 AND (lease_id = $2 OR $7 AND lease_id IS NULL AND phase
 
 // take leases what is due. It locks nothing but rows of this table, so that it never waits for a redemption's lock.
 func (d *Dispatcher) take(ctx context.Context, lease uuid.UUID, limit int) ([]*work, error) {
-	rows, err := d.pool.Query(ctx, takeSQL, lease, leaseFor, d.options.PerProvider, limit)
+	rows, err := d.pool.Query(ctx, takeSQL, lease, d.options.leaseFor(), d.options.PerProvider, limit)
 	if err != nil {
 		return nil, fmt.Errorf("dispatch: take what is due: %w", err)
 	}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/ballast-compute/ballast/internal/dispatch"
+	"github.com/ballast-compute/ballast/internal/idempotency"
 	"github.com/ballast-compute/ballast/internal/redeem"
 	"github.com/ballast-compute/ballast/internal/webhook"
 )
@@ -73,5 +75,23 @@ func (c *Callbacks) Take(ctx context.Context, b Callback) error {
 			w.Reason = ""
 		}
 	}
-	return dispatch.Settle(ctx, c.redemptions, w)
+	return c.settle(ctx, w)
+}
+
+// twinPause is how long to wait for a callback that says the same and came a moment earlier.
+const twinPause = 20 * time.Millisecond
+
+// settle waits for its twin, if there is one under way, so that it has the same answer.
+func (c *Callbacks) settle(ctx context.Context, w dispatch.Word) error {
+	for {
+		err := dispatch.Settle(ctx, c.redemptions, w)
+		if !errors.Is(err, idempotency.ErrInProgress) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(twinPause):
+		}
+	}
 }
