@@ -10,6 +10,7 @@ import (
 
 	"github.com/ballast-compute/ballast/internal/events"
 	"github.com/ballast-compute/ballast/internal/ledger"
+	"github.com/ballast-compute/ballast/internal/money"
 	"github.com/ballast-compute/ballast/internal/pg"
 )
 
@@ -35,6 +36,10 @@ func TestFeedHasEverythingOnce(t *testing.T) {
 			}
 			commands = append(commands, transfer(all[from], all[to]))
 		}
+		// Mints are few and far between, so that one who wants only those must not be told that there are none too early.
+		commands = append(commands, &ledger.Command{
+			Kind: ledger.KindMint, Call: call(), Moves: []ledger.Move{{From: w.issuance, To: fewAccounts[0], Amount: money.Micros(1)}},
+		})
 		w.submit(commands...)
 	}
 	w.submit(transfer(quietAccounts[1], otherAccounts[0]))
