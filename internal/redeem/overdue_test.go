@@ -146,7 +146,7 @@ func TestWhatMayHaveBeenGrantedIsOnlyEscalated(t *testing.T) {
 	t.Parallel()
 	s, clock := newLateScene(t)
 	other, _ := s.desk.provider(t)
-	s.desk.pledge(t, other, h100, 100*hour, clock.Now().Add(1000*time.Hour))
+	s.desk.pledge(t, other, h100, 100*hour, clock.Now().Add(2000*time.Hour))
 	leased := s.asks(t, hour, Reroute)
 	if _, _, err := s.Lease(t.Context(), NewLease{Caller: s.provider, ProviderID: s.provider, Limit: 1, For: time.Minute}); err != nil {
 		t.Fatal(err)
