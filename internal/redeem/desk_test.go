@@ -207,6 +207,8 @@ type scene struct {
 	holder, account    uuid.UUID
 	provider, issuance uuid.UUID
 	pledge             pledge
+	// onDelay is what its holder wants done with what is late.
+	onDelay OnDelay
 }
 
 func newScene(t testing.TB, amount int64) *scene {
@@ -223,6 +225,7 @@ func newScene(t testing.TB, amount int64) *scene {
 func (s *scene) ask(amount int64) NewRedemption {
 	return NewRedemption{
 		Call: call(s.holder), Owner: s.holder, AccountID: s.account, Amount: money.Micros(amount), ProviderID: s.provider, GPUClass: h100,
+		OnDelay: s.onDelay,
 	}
 }
 

@@ -127,7 +127,6 @@ func TestLeaseIsOfOnesOwnQueue(t *testing.T) {
 	s := newScene(t, 100*hour)
 	rival, _ := s.desk.provider(t)
 	s.at(t, TransportPush, Dispatched)
-	s.at(t, TransportVoucher, Dispatched)
 	s.at(t, TransportPull, Unknown)
 	s.at(t, TransportPull, Dispatched)
 	n := s.lease()
