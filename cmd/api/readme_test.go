@@ -44,6 +44,12 @@ func TestReadmeCollateralWalk(t *testing.T) {
 	pasteWalk(t, "A walk through collateral", 2)
 }
 
+// TestReadmeRedemptionWalk pastes the third, with examples/provider at work. Nothing is refused.
+func TestReadmeRedemptionWalk(t *testing.T) {
+	t.Parallel()
+	pasteWalk(t, "A walk through redemption", 0)
+}
+
 // pasteWalk pastes a walk of README.md into a shell, with a port and a data directory of its own, and looks for every answer
 // that the text promises, and for as many refusals.
 func pasteWalk(t *testing.T, heading string, refusals int) {
@@ -55,8 +61,16 @@ func pasteWalk(t *testing.T, heading string, refusals int) {
 		script.WriteString(block[1])
 	}
 	script.WriteString("wait\n")
-	address, dir := freeAddress(t), pgtest.DataDir(t)
-	text := strings.NewReplacer("go run ./cmd/api", binary, "127.0.0.1:8080", address, "/tmp/ballast-collateral-$$", dir).Replace(script.String())
+	seller, err := providerBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, called, dir := freeAddress(t), freeAddress(t), pgtest.DataDir(t)
+	text := strings.NewReplacer(
+		"go run ./cmd/api", binary, "127.0.0.1:8080", address, "/tmp/ballast-collateral-$$", dir, "/tmp/ballast-redemption-$$", dir,
+		"go build -o provider-example ./examples/provider", "cp "+seller+" provider-example", "127.0.0.1:9090", called,
+		"./provider-example ", "./provider-example --ballast http://"+address+" --listen "+called+" ",
+	).Replace(script.String())
 
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", text)
 	cmd.Dir = t.TempDir()
