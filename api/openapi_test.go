@@ -115,6 +115,8 @@ func TestPostsThatCreateOrMoveNeedAnIdempotencyKey(t *testing.T) {
 	without := []string{
 		"freezeAccount", "unfreezeAccount", "closeAccount", "rejectPledge", "revokeApiKey", "createTransferBatch", "approvePolicy", "setProviderTier",
 		"previewEpoch", "approveEpoch", "announceEpoch", "withdrawEpoch", "approveSunset", "withdrawSunset",
+		"takeCallback", "revokeProviderSecret", "leaseRedemptions", "voidVouchers", "acknowledgeRedemption", "approveCorrection",
+		"replayRedemption", "approveResolution", "updateWebhookEndpoint", "replayWebhookDelivery", "disableWebhookEndpoint", "enableWebhookEndpoint",
 	}
 	for _, op := range operations(load(t)) {
 		want := op.verb == "POST" && !slices.Contains(without, op.OperationID)
