@@ -176,7 +176,8 @@ func TestEscrowIsNotOutstanding(t *testing.T) {
 func (w *world) redemption(amount int64) {
 	w.t.Helper()
 	w.tamper(`INSERT INTO redemptions (id, account_id, holder_id, escrow_account, provider_id, gpu_class, amount, hours, k, epoch_id, transport, status,
-			requested_by, created_at)
-		SELECT gen_random_uuid(), $1, $2, $1, $3, $4, $5, $5, 1, e.id, 'pull', 'dispatched', gen_random_uuid(), ballast_now() FROM epochs e LIMIT 1`,
+			requested_by, created_at, deliver_by)
+		SELECT gen_random_uuid(), $1, $2, $1, $3, $4, $5, $5, 1, e.id, 'pull', 'dispatched', gen_random_uuid(), ballast_now(),
+			ballast_now() + interval '1 day' FROM epochs e LIMIT 1`,
 		w.account, w.holder, w.provider.id, h100, amount)
 }
