@@ -3,6 +3,7 @@
 //
 //	go run ./cmd/bench                     the quick run, about two minutes
 //	go run ./cmd/bench --postings 10000000 also with ten million postings in the journal
+//	go run ./cmd/bench --events            instead, transfers with webhooks on against off
 //
 // It starts a Postgres of its own (fsync on), the API as a process of its own, and pgbench, which comes with Postgres.
 package main
@@ -24,6 +25,7 @@ type options struct {
 	Connections int      `default:"256" help:"How many connections send single transfers."`
 	Postings    int      `default:"0" help:"How many postings to write to the journal for the second half; 0 leaves it out."`
 	Only        []string `help:"Run only these measurements, and print no table: uniform, hot, batch, mint, yardstick-uniform, yardstick-hot."`
+	Events      bool     `help:"Measure single transfers with events sent to webhooks against none, and nothing else."`
 	OpenLoop    bool     `default:"true" negatable:"" help:"Also measure the latency at a third of the peak."`
 }
 
@@ -45,6 +47,9 @@ func run(ctx context.Context, opts options) error {
 	}
 	defer rig.close()
 	fmt.Printf("%s\n\n", rig.describe())
+	if opts.Events {
+		return rig.compareEvents(ctx)
+	}
 	empty, err := rig.measure(ctx, "a fresh ledger")
 	if err != nil {
 		return err

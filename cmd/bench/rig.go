@@ -40,6 +40,9 @@ type rig struct {
 	key      string
 	holder   uuid.UUID
 	accounts []uuid.UUID
+	// payees has the second half of the accounts where events are measured, and payeesKey is its key. Otherwise it is the holder.
+	payees    uuid.UUID
+	payeesKey string
 	// operatorKey may mint against pledges, which are their ids on the wire.
 	operatorKey string
 	pledges     []string
@@ -140,6 +143,9 @@ func (r *rig) openAccounts(ctx context.Context) error {
 	if _, r.key, err = store.CreateKey(ctx, access.NewKey{Role: access.RoleHolder, HolderID: holder.ID, Name: "bench"}); err != nil {
 		return err
 	}
+	if err := r.openPayees(ctx, store); err != nil {
+		return err
+	}
 	provider := id.New()
 	if _, err := r.owner.Exec(ctx, `INSERT INTO providers (id, name) VALUES ($1, 'bench')`, provider); err != nil {
 		return err
@@ -150,8 +156,8 @@ func (r *rig) openAccounts(ctx context.Context) error {
 	}
 	books := ledger.New(r.owner, r.owner, ledger.Options{})
 	commands := make([]*ledger.Command, 0, r.opts.Accounts)
-	for range r.opts.Accounts {
-		account, err := ledger.OpenTx(ctx, r.owner, ledger.NewAccount{Asset: money.SCH, Kind: ledger.AccountHolder, HolderID: holder.ID})
+	for i := range r.opts.Accounts {
+		account, err := ledger.OpenTx(ctx, r.owner, ledger.NewAccount{Asset: money.SCH, Kind: ledger.AccountHolder, HolderID: r.holderOf(i)})
 		if err != nil {
 			return err
 		}
@@ -169,7 +175,7 @@ func (r *rig) openAccounts(ctx context.Context) error {
 	return books.Close(ctx)
 }
 
-// startAPI runs `api serve` and waits until it is ready.
+// startAPI runs the API and waits until it is ready.
 func (r *rig) startAPI(ctx context.Context) error {
 	addr, err := freeAddr(ctx)
 	if err != nil {
@@ -178,6 +184,9 @@ func (r *rig) startAPI(ctx context.Context) error {
 	r.addr = addr
 	r.api = exec.CommandContext(ctx, r.binary(), "serve") //nolint:gosec // our own program
 	r.api.Env = append(os.Environ(), "DATABASE_URL="+r.server.URL("ballast", "bench_api", appPassword), "BALLAST_ADDR="+addr)
+	if r.opts.Events {
+		r.api = r.apiThatCallsLoopback(ctx)
+	}
 	log, err := os.Create(filepath.Join(r.dir, "api.log"))
 	if err != nil {
 		return err
