@@ -161,7 +161,7 @@ func (s *shop) redeem(n int) {
 	for h := range redeemers {
 		all.Go(func() {
 			for i := next.Add(1); i <= int64(n) && s.t.Context().Err() == nil; i = next.Add(1) {
-				amount := decimal.New(1+mathrand.Int64N(3_000_000), -6).StringFixed(6) //nolint:gosec // Any amount will do.
+				amount := decimal.New(1+mathrand.Int64N(3_000_000), -6).StringFixed(6)
 				s.redeemOnce(h, fmt.Sprint("redeem-", i), amount)
 			}
 		})
