@@ -8,6 +8,7 @@ import (
 
 	"github.com/ballast-compute/ballast/internal/anchor"
 	"github.com/ballast-compute/ballast/internal/coverage"
+	"github.com/ballast-compute/ballast/internal/events"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/providers"
 	"github.com/ballast-compute/ballast/internal/redeem"
@@ -22,7 +23,7 @@ type Domain struct {
 	// Redemptions and Vouchers are for the sweeps of vouchers, and of what providers are late with.
 	Redemptions *redeem.Redemptions
 	Vouchers    *voucher.Store
-	// Pool is for the sweep of the index.
+	// Pool is for the sweeps of the index and of webhooks.
 	Pool *pgxpool.Pool
 }
 
@@ -39,6 +40,9 @@ func (d Domain) Table() Table {
 		}},
 		{Name: "late", Every: 10 * time.Second, Sweeps: []Sweep{
 			{"follow_up_late", d.followUpLate},
+		}},
+		{Name: "webhooks", Every: time.Minute, Sweeps: []Sweep{
+			{"prune_webhook_deliveries", d.pruneDeliveries},
 		}},
 		{Name: "advance", Every: 10 * time.Second, Sweeps: []Sweep{
 			{"update_index", d.updateIndex},
@@ -93,4 +97,9 @@ func (d Domain) issueVouchers(ctx context.Context) (int, error) {
 
 func (d Domain) watchVoucherStock(ctx context.Context) (int, error) {
 	return d.Vouchers.WatchStock(ctx)
+}
+
+// pruneDeliveries forgets what was sent to webhooks long ago.
+func (d Domain) pruneDeliveries(ctx context.Context) (int, error) {
+	return events.PruneDeliveries(ctx, d.Pool)
 }

@@ -79,6 +79,21 @@ func (b *books) hold(key string, until time.Time) uuid.UUID {
 	return hold.ID
 }
 
+// deliver leaves a delivery that has ended now.
+func deliver(t *testing.T, d *pgtest.Database) {
+	t.Helper()
+	endpoint := id.New()
+	for _, sql := range []string{
+		fmt.Sprintf(`INSERT INTO webhook_endpoints (id, created_by, url, event_types, position) VALUES ('%s', '%s', 'https://hooks.example.com/', '{}', 0)`, endpoint, id.New()),
+		fmt.Sprintf(`INSERT INTO webhook_deliveries (id, endpoint_id, seq, event_id, event_type, object_id, status, ended_at)
+			VALUES ('%s', '%s', 1, '%s', 'mint.created', '%s', 'delivered', ballast_now())`, id.New(), endpoint, id.New(), id.New()),
+	} {
+		if _, err := d.App.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Years pass at once, and the sweeps are run by hand.
 func TestASteppedClockDrivesTheSweeps(t *testing.T) {
 	t.Parallel()
@@ -91,16 +106,20 @@ func TestASteppedClockDrivesTheSweeps(t *testing.T) {
 	}.Table()
 	soon := b.hold("soon", clock.Now().AddDate(1, 0, 0))
 	late := b.hold("late", clock.Now().AddDate(5, 0, 0))
+	deliver(t, d)
 
-	// sweep returns how many holds expired, and what has become of the two holds.
-	sweep := func() (done int, states [2]ledger.HoldStatus) {
+	// sweep returns how many holds expired and deliveries were pruned, and what has become of the two holds.
+	sweep := func() (done [2]int, states [2]ledger.HoldStatus) {
 		outcomes, err := table.RunAll(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, o := range outcomes {
-			if o.Sweep == "expire_holds" {
-				done += o.Done
+			switch o.Sweep {
+			case "expire_holds":
+				done[0] += o.Done
+			case "prune_webhook_deliveries":
+				done[1] += o.Done
 			}
 		}
 		for i, hold := range []uuid.UUID{soon, late} {
@@ -114,18 +133,18 @@ func TestASteppedClockDrivesTheSweeps(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		years int
-		done  int
+		done  [2]int
 		want  [2]ledger.HoldStatus
 	}{
-		{0, 0, [2]ledger.HoldStatus{ledger.HoldHeld, ledger.HoldHeld}},
-		{2, 1, [2]ledger.HoldStatus{ledger.HoldExpired, ledger.HoldHeld}},
-		{0, 0, [2]ledger.HoldStatus{ledger.HoldExpired, ledger.HoldHeld}},
-		{4, 1, [2]ledger.HoldStatus{ledger.HoldExpired, ledger.HoldExpired}},
+		{0, [2]int{0, 0}, [2]ledger.HoldStatus{ledger.HoldHeld, ledger.HoldHeld}},
+		{2, [2]int{1, 1}, [2]ledger.HoldStatus{ledger.HoldExpired, ledger.HoldHeld}},
+		{0, [2]int{0, 0}, [2]ledger.HoldStatus{ledger.HoldExpired, ledger.HoldHeld}},
+		{4, [2]int{1, 0}, [2]ledger.HoldStatus{ledger.HoldExpired, ledger.HoldExpired}},
 	} {
 		clock.Set(clock.Now().AddDate(tt.years, 0, 0))
 		done, states := sweep()
 		if diff := cmp.Diff(tt.want, states); diff != "" || done != tt.done {
-			t.Errorf("in %d, %d were done\n%s", clock.Now().Year(), done, diff)
+			t.Errorf("in %d, %v were done\n%s", clock.Now().Year(), done, diff)
 		}
 	}
 }
