@@ -51,8 +51,11 @@ func writeHolder(file *os.File) error {
 	return err
 }
 
+// release unlocks before it closes: a process that is being started at this moment has the file as well until it executes its
+// program, and would keep the lock that long.
 func (l *dirLock) release() {
 	if l != nil {
+		_ = syscall.Flock(int(l.file.Fd()), syscall.LOCK_UN)
 		_ = l.file.Close()
 	}
 }
