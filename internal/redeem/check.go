@@ -57,6 +57,13 @@ var balanceInvariants = []invariant{
 // The invariants that need every step and every transaction of redemptions read.
 var journalInvariants = []invariant{
 	{
+		name:  "vouchers_are_handed_out_once",
+		holds: "every redemption by voucher has one code, of its provider, class and hours, and every code that was handed out is one redemption's",
+		sql: `SELECT format('redemption %s', COALESCE(r.id, v.redemption_id)) FROM (SELECT * FROM redemptions WHERE transport = 'voucher') AS r
+		      FULL JOIN (SELECT * FROM vouchers WHERE redemption_id IS NOT NULL) AS v ON v.redemption_id = r.id
+		      WHERE r.id IS NULL OR v.id IS NULL OR (v.provider_id, v.gpu_class, v.hours) <> (r.provider_id, r.gpu_class, r.hours) LIMIT 1`,
+	},
+	{
 		name:  "redemptions_follow_the_rules",
 		holds: "every redemption went from requested to its status by allowed steps, without a gap",
 		sql: `SELECT format('redemption %s', COALESCE(e.redemption_id, r.id)) FROM (

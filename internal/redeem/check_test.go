@@ -26,7 +26,7 @@ func TestChecksSeeWhatGuardsPrevent(t *testing.T) {
 			DROP CONSTRAINT redemptions_deliver_at_their_end, DROP CONSTRAINT redemptions_burn_what_is_delivered,
 			DROP CONSTRAINT redemptions_name_the_grant_of_what_is_delivered`,
 		`ALTER TABLE delivered_lines DISABLE TRIGGER ALL`, `ALTER TABLE corrected_lines DISABLE TRIGGER ALL`,
-		`ALTER TABLE redemption_corrections DISABLE TRIGGER ALL`,
+		`ALTER TABLE redemption_corrections DISABLE TRIGGER ALL`, `ALTER TABLE vouchers DISABLE TRIGGER ALL`,
 		`ALTER TABLE redemption_corrections DROP CONSTRAINT redemption_corrections_four_eyes, DROP CONSTRAINT redemption_corrections_approved_when`,
 	} {
 		s.exec(t, sql)
@@ -44,6 +44,12 @@ func TestChecksSeeWhatGuardsPrevent(t *testing.T) {
 			SELECT id, 1, 1, 1, 'r', id, id, now(), requested_by FROM redemptions WHERE id = $1`},
 		{"redemption_lines_are_their_hours", `DELETE FROM redemption_lines WHERE redemption_id = $1`},
 		{"redemption_lines_are_their_hours", `UPDATE redemptions SET k = k * 2 WHERE id = $1`},
+		{"vouchers_are_handed_out_once", `UPDATE redemptions SET transport = 'voucher' WHERE id = $1`},
+		{"vouchers_are_handed_out_once", `INSERT INTO vouchers (id, batch_id, n, provider_id, gpu_class, hours, code_sealed, code_digest, redemption_id)
+			SELECT id, id, 1, provider_id, gpu_class, hours, 'sealed', sha256('code'), id FROM redemptions WHERE id = $1`},
+		{"vouchers_are_handed_out_once", `WITH voucher AS (INSERT INTO vouchers (id, batch_id, n, provider_id, gpu_class, hours, code_sealed, code_digest, redemption_id)
+				SELECT id, id, 1, provider_id, gpu_class, hours + 1, 'sealed', sha256('code'), id FROM redemptions WHERE id = $1)
+			UPDATE redemptions SET transport = 'voucher' WHERE id = $1`},
 		{"redemptions_follow_the_rules", `DELETE FROM redemption_events WHERE redemption_id = $1`},
 		{"redemptions_follow_the_rules", `DELETE FROM redemption_events WHERE redemption_id = $1 AND n = 1`},
 		{"redemptions_follow_the_rules", `DELETE FROM redemption_events WHERE redemption_id = $1 AND n = 2`},
