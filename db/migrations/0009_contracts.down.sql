@@ -34,7 +34,6 @@ $$;
 CREATE TRIGGER mints_follow_the_journal AFTER INSERT ON mints
     FOR EACH ROW EXECUTE FUNCTION check_mint_follows_journal();
 
-DROP FUNCTION provider_owes(uuid), provider_backing_worth(uuid, timestamptz);
 DROP TABLE substitutions, rollover_calls, pledge_shortfalls;
 DROP FUNCTION check_substitution_follows_journal(), refuse_rollover_call_change(), check_shortfall_follows_journal();
 DROP FUNCTION pledge_hours_to_come(uuid, timestamptz);

@@ -153,30 +153,6 @@ $$;
 CREATE TRIGGER pledge_shortfalls_follow_the_journal AFTER INSERT ON pledge_shortfalls
     FOR EACH ROW EXECUTE FUNCTION check_shortfall_follows_journal();
 
--- Millionths of SCH that a provider owes hours for: issued and not burned, less those in escrow for redemptions at it, for which hours
--- are earmarked, and those for which it has defaulted.
-CREATE FUNCTION provider_owes(of_provider uuid) RETURNS numeric LANGUAGE sql STABLE AS $$
-    SELECT COALESCE((SELECT -balance FROM accounts WHERE provider_id = of_provider AND kind = 'issuance' AND asset = 'SCH'), 0)
-         - COALESCE((SELECT sum(amount) FROM redemptions
-                     WHERE provider_id = of_provider AND status IN ('requested', 'reserved', 'dispatched', 'unknown')), 0)
-         - COALESCE((SELECT sum(s.sch) FROM pledges p JOIN pledge_shortfalls s ON s.pledge_id = p.id
-                     WHERE p.provider_id = of_provider AND p.status = 'defaulted'), 0)
-$$;
-
--- Millionths of SCH that those of a provider's hours behind tokens can back which are still to come at a moment, at the k of then. A
--- class that is no longer valued keeps the k of the last epoch that did.
-CREATE FUNCTION provider_backing_worth(of_provider uuid, at_time timestamptz) RETURNS numeric LANGUAGE sql STABLE AS $$
-    SELECT COALESCE(sum(LEAST(b.balance, GREATEST(pledge_hours_to_come(p.id, at_time) - e.balance, 0)) * valued.k * (1 - p.haircut)), 0)
-    FROM pledges p
-    JOIN accounts b ON b.pledge_id = p.id AND b.kind = 'pledge_backing' AND b.balance > 0
-    JOIN accounts e ON e.pledge_id = p.id AND e.kind = 'pledge_earmarked'
-    CROSS JOIN LATERAL (
-        SELECT f.k FROM epochs n JOIN epoch_factors f ON f.epoch_id = n.id AND f.gpu_class = p.gpu_class
-        WHERE n.effective_at <= at_time ORDER BY n.effective_at DESC LIMIT 1
-    ) AS valued
-    WHERE p.provider_id = of_provider AND p.status IN ('active', 'defaulted')
-$$;
-
 -- A call to a provider to put other hours behind tokens, ahead of the closing at which those behind them begin to lapse. hours is what
 -- lapses by the end of the notice; while a call is open, it and closes_at follow the pledge.
 CREATE TABLE rollover_calls (
