@@ -38,7 +38,8 @@ func TestServeRunsTheJobs(t *testing.T) {
 	for _, series := range []string{
 		`ballast_job_last_success_timestamp_seconds{sweep="expire_holds"} 1`, `ballast_job_duration_seconds_count{sweep="expire_holds"} `,
 		`ballast_job_done_total{sweep="expire_holds"} 0`, `ballast_job_runs_total{outcome="failed",sweep="expire_holds"} 0`,
-		`ballast_pg_pool_max_connections{pool="jobs"} 3`,
+		`ballast_pg_pool_max_connections{pool="jobs"} 3`, `ballast_webhook_due 0`, `ballast_webhook_lag_seconds 0`, `ballast_webhook_behind_seconds 0`,
+		`ballast_events_horizon_lag_seconds 0`,
 	} {
 		if !strings.Contains(body, series) {
 			t.Errorf("no series %s", series)

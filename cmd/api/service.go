@@ -58,6 +58,7 @@ type service struct {
 	reads, writes *pgxpool.Pool
 	queue         *pgxpool.Pool // The job runner's.
 	books         *ledger.Ledger
+	horizon       *ledger.Horizon
 	feed          *events.Feed
 	store         *access.Store
 	keys          *access.Authenticator
@@ -103,7 +104,8 @@ func openService(ctx context.Context, s settings, log *slog.Logger, db login, mo
 		Call:  s.CallTimeout,
 		Sends: s.sends, Queries: s.queries, Observer: newPushMetrics(v.metrics.Registry), Logger: log,
 	})
-	v.feed = events.NewFeed(v.reads, v.books, ledger.NewHorizon(v.reads))
+	v.horizon = ledger.NewHorizon(v.reads)
+	v.feed = events.NewFeed(v.reads, v.books, v.horizon)
 	v.store = access.NewStore(v.reads)
 	v.keys = access.NewAuthenticator(v.reads, log) //nolint:contextcheck // As above.
 	if v.runner, err = v.newRunner(); err != nil {

@@ -1,14 +1,17 @@
 package main
 
 import (
+	"context"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/ballast-compute/ballast/internal/eventpost"
 	"github.com/ballast-compute/ballast/internal/events"
 	"github.com/ballast-compute/ballast/internal/httpapi"
 	"github.com/ballast-compute/ballast/internal/jobs"
+	"github.com/ballast-compute/ballast/internal/ledger"
 )
 
 const (
@@ -55,4 +58,37 @@ func newWebhookMetrics(registry prometheus.Registerer) webhookMetrics {
 // Attempted implements events.Observer.
 func (m webhookMetrics) Attempted(o events.Outcome, took time.Duration) {
 	m.took.WithLabelValues(string(o)).Observe(took.Seconds())
+}
+
+// eventLag says how far behind what is told of events is, as of the last refresh.
+type eventLag struct{ horizon, due, lag, behind prometheus.Gauge }
+
+func newEventLag(registry prometheus.Registerer) *eventLag {
+	gauge := func(name, help string) prometheus.Gauge {
+		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: "ballast_" + name, Help: help})
+		registry.MustRegister(g)
+		return g
+	}
+	return &eventLag{
+		horizon: gauge("events_horizon_lag_seconds", "For how long the feed has waited for a transaction that has drawn a place in its order and does not end."),
+		due:     gauge("webhook_due", "Deliveries to webhook endpoints that could be sent now."),
+		lag:     gauge("webhook_lag_seconds", "For how long the oldest of them should have been sent."),
+		behind:  gauge("webhook_behind_seconds", "How long ago, at most, the oldest thing happened that is not yet handed over to an endpoint because much waits for it."),
+	}
+}
+
+// refresh moves the horizon as well: where nobody reads the feed and nobody has webhooks, nothing else does.
+func (l *eventLag) refresh(ctx context.Context, reads *pgxpool.Pool, horizon *ledger.Horizon) error {
+	if _, err := horizon.Move(ctx); err != nil {
+		return err
+	}
+	l.horizon.Set(horizon.Lag().Seconds())
+	b, err := events.ReadBacklog(ctx, reads)
+	if err != nil {
+		return err
+	}
+	l.due.Set(float64(b.Due))
+	l.lag.Set(b.Lag.Seconds())
+	l.behind.Set(b.Behind.Seconds())
+	return nil
 }

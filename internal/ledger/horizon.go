@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -44,6 +45,8 @@ type Horizon struct {
 type mark struct {
 	seq     int64
 	drawers []string
+	// made is when, by this process's clock.
+	made time.Time
 }
 
 // NewHorizon returns a horizon of the database of pool, which is 0 until it is moved.
@@ -54,6 +57,17 @@ func (h *Horizon) Seq() int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.seq
+}
+
+// Lag returns for how long what this process has seen drawn has not been reached, as of the last Move; 0 where nothing waits. It grows while a
+// transaction that has drawn a seq does not end. It is for those who watch: nothing is decided by it.
+func (h *Horizon) Lag() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.marks) == 0 {
+		return 0
+	}
+	return time.Since(h.marks[0].made)
 }
 
 // Move looks how far the horizon has come, and returns it. It never goes back. While transactions that have drawn a seq are under way, it
@@ -90,7 +104,7 @@ func (h *Horizon) add(drawn int64, drawers []string) {
 	if n := len(h.marks); n > 0 && h.marks[n-1].seq == drawn {
 		return
 	}
-	h.marks = append(h.marks, mark{drawn, slices.Clone(drawers)})
+	h.marks = append(h.marks, mark{drawn, slices.Clone(drawers), time.Now()})
 }
 
 // pass takes from the marks the drawers that have ended, and moves the horizon to the last mark that has none left.

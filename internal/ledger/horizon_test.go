@@ -64,7 +64,13 @@ func TestHorizonWaitsForThoseThatDrew(t *testing.T) {
 	move(t, h, 0)
 	first, second, third := b.drawer(t), b.drawer(t), b.drawer(t)
 	one := first.draw()
+	if lag := h.Lag(); lag != 0 {
+		t.Errorf("it waits for nobody, and says that it does for %v", lag)
+	}
 	move(t, h, 0) // There is a seq, and it is not decided what becomes of it.
+	if lag, later := h.Lag(), h.Lag(); lag <= 0 || later < lag {
+		t.Errorf("it waits, and says so for %v and %v", lag, later)
+	}
 	two, three := second.draw(), third.draw()
 	third.end(true)
 	move(t, h, 0)
@@ -72,6 +78,9 @@ func TestHorizonWaitsForThoseThatDrew(t *testing.T) {
 	move(t, h, 0) // The earliest of all is still open, so that nothing later may be read.
 	first.end(true)
 	move(t, h, three)
+	if lag := h.Lag(); lag != 0 {
+		t.Errorf("all have ended, and it says that it waits for %v", lag)
+	}
 	if one >= two || two >= three {
 		t.Fatalf("drawn were %d, %d, %d", one, two, three)
 	}

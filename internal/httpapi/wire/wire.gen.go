@@ -6929,6 +6929,18 @@ type TestWebhookEndpointParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// SendEventParams defines parameters for SendEvent.
+type SendEventParams struct {
+	// WebhookID The event's id, which is the same however often it is sent.
+	WebhookID EventID `json:"webhook-id"`
+
+	// WebhookTimestamp When it was signed, in seconds since 1970.
+	WebhookTimestamp WebhookTimestamp `json:"webhook-timestamp"`
+
+	// WebhookSignature One or more signatures, `v1,` and base64, with spaces between.
+	WebhookSignature WebhookSignature `json:"webhook-signature"`
+}
+
 // CreateAccountJSONRequestBody defines body for CreateAccount for application/json ContentType.
 type CreateAccountJSONRequestBody = CreateAccountRequest
 
@@ -7105,3 +7117,6 @@ type RotateWebhookSecretJSONRequestBody = RotateWebhookSecretRequest
 
 // TestWebhookEndpointJSONRequestBody defines body for TestWebhookEndpoint for application/json ContentType.
 type TestWebhookEndpointJSONRequestBody = EmptyRequest
+
+// SendEventJSONRequestBody defines body for SendEvent for application/json ContentType.
+type SendEventJSONRequestBody = Event
