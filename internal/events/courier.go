@@ -66,6 +66,9 @@ type Courier struct {
 	Observer Observer
 	// Busy says that others need the machine more. Then the courier sends no more than BusyRate a second.
 	Busy func() bool
+
+	// turn is held by whoever waits because of that, so that all goroutines together keep to the rate.
+	turn sync.Mutex
 }
 
 // BusyRate is how many deliveries a second a courier makes while the process has better things to do.
@@ -189,6 +192,8 @@ func (c *Courier) giveWay(ctx context.Context, sent int) {
 	if c.Busy == nil || !c.Busy() {
 		return
 	}
+	c.turn.Lock()
+	defer c.turn.Unlock()
 	timer := time.NewTimer(time.Duration(sent) * time.Second / BusyRate)
 	defer timer.Stop()
 	select {

@@ -11,12 +11,14 @@ import (
 	"github.com/ballast-compute/ballast/internal/pg"
 )
 
-// What is due of an endpoint: of each object the first that is pending, when its time has come.
+// What is due of an endpoint: of each object the first that is pending, when its time has come. What is pending is read once; looked up for each, with
+// a plan made while the table was empty, it is compared with all that is pending.
 const dueSQL = `
-    FROM webhook_deliveries d
-    WHERE d.endpoint_id = e.id AND d.status = 'pending' AND d.next_at <= (SELECT ballast_now())
-      AND NOT EXISTS (SELECT FROM webhook_deliveries b
-                      WHERE b.endpoint_id = d.endpoint_id AND b.object_id = d.object_id AND b.status = 'pending' AND b.seq < d.seq)`
+    FROM (
+        SELECT DISTINCT ON (p.object_id) p.* FROM webhook_deliveries p
+        WHERE p.endpoint_id = e.id AND p.status = 'pending' ORDER BY p.object_id, p.seq
+    ) AS d
+    WHERE d.next_at <= (SELECT ballast_now())`
 
 const (
 	// The one that was served longest ago comes first.

@@ -150,13 +150,14 @@ const (
 	scanForwardSQL = `
 SELECT seq FROM transactions WHERE seq > $1 AND seq <= $2 AND kind = ANY($3) ORDER BY seq LIMIT $4`
 
+	// The OFFSET of EXISTS keeps it from being joined, for which the planner may read all postings there are.
 	scanOwnersForwardSQL = `
 SELECT t.seq FROM transactions t
 WHERE t.seq > $1 AND t.seq <= $2 AND t.kind = ANY($3) AND EXISTS (
     SELECT FROM postings p
     CROSS JOIN LATERAL (SELECT holder_id, provider_id FROM accounts WHERE accounts.id = p.from_account
                         UNION ALL SELECT holder_id, provider_id FROM accounts WHERE accounts.id = p.to_account OFFSET 0) AS party
-    WHERE p.seq = t.seq AND (party.holder_id = $5 OR party.provider_id = $5))
+    WHERE p.seq = t.seq AND (party.holder_id = $5 OR party.provider_id = $5) OFFSET 0)
 ORDER BY t.seq LIMIT $4`
 
 	// An account that has nothing new costs one look at its last entry; of the others, the place to begin is found by halving. Versions have
