@@ -153,8 +153,8 @@ func (p *parcel) next() (DeliveryStatus, *time.Duration) {
 	switch p.reply.Outcome {
 	case OutcomeDelivered:
 		return DeliveryDelivered, nil
-	case OutcomeGone:
-		return DeliveryFailed, nil
+	case OutcomeGone: // It waits for the endpoint to be enabled again, and is then sent at once.
+		return DeliveryPending, new(time.Duration)
 	case OutcomeRefused, OutcomeNotSent, OutcomeNoAnswer, OutcomeForbidden:
 	}
 	pause, again := pauseAfter(p.tries + 1)

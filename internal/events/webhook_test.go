@@ -364,8 +364,8 @@ func TestEndpointsAreDisabled(t *testing.T) {
 			t.Errorf("%d is sent to the one that was to skip it", seqOf(t, m))
 		}
 	}
-	// Of the first, what it answered 410 to has ended; the second payment, two times an endpoint was disabled, and the last payment follow.
-	if got[gone.URL] != 4 || got[dead.URL] != 1 {
+	// To the first, what it answered 410 to is sent again; the second payment, two times an endpoint was disabled, and the last payment follow.
+	if got[gone.URL] != 5 || got[dead.URL] != 1 {
 		t.Errorf("enabled again, they are sent %v", got)
 	}
 }
