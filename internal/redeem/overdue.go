@@ -31,7 +31,7 @@ const maxOffers = 20
 
 // FollowUpLate records every redemption that is late by now as escalated, once, and does for those of which surely nothing was granted what
 // their holders chose: nothing, a refund, or a refund with a new redemption elsewhere. It returns how many it escalated or
-// brought to an end. A redemption that its provider has leased, was sent or has a voucher set aside for, or whose outcome is unknown, is
+// brought to an end. A redemption that its provider has leased, may have been sent or has a voucher set aside for, or whose outcome is unknown, is
 // escalated and left alone. It can be called at any time and by any number of processes at once; it goes on past a redemption that fails,
 // and returns the first such error.
 func (r *Redemptions) FollowUpLate(ctx context.Context) (done int, err error) {

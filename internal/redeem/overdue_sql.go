@@ -33,7 +33,9 @@ JOIN redemptions r ON r.settled_by IS NULL AND r.deliver_by <= clock.now
 JOIN redemption_escalations e ON e.redemption_id = r.id
 WHERE r.on_delay <> 'wait' AND r.id > $1
   AND (r.status = 'reserved' OR r.status = 'dispatched' AND r.transport = 'pull'
-       AND NOT EXISTS (SELECT FROM redemption_leases l WHERE l.redemption_id = r.id))
+       AND NOT EXISTS (SELECT FROM redemption_leases l WHERE l.redemption_id = r.id)
+       OR r.status = 'dispatched' AND r.transport = 'push'
+       AND EXISTS (SELECT FROM redemption_dispatches d WHERE d.redemption_id = r.id AND ` + unreachedSQL + `))
 ORDER BY r.id LIMIT $2`
 
 	selectTriedSQL = `

@@ -88,14 +88,22 @@ type state struct {
 	k                decimal.Decimal
 	// lease is the last that there was, or the nil UUID.
 	lease uuid.UUID
+	// unreached says that it was to be sent, that none of the attempts reached the provider, and that none is under way.
+	unreached bool
 	// grantee is the redemption that has the grant which is to be used, if one has.
 	grantee uuid.UUID
 }
 
-// untouched tells whether the provider cannot have granted anything: it has not heard of the redemption, or has it in its queue and never
-// took it from there.
+// untouched tells whether the provider cannot have granted anything: it has not heard of the redemption, because nothing was sent or none of
+// it arrived, or has it in its queue and never took it from there.
 func (s *state) untouched(t Transport) bool {
-	return s.status == Requested || s.status == Reserved || s.status == Dispatched && t == TransportPull && s.lease == uuid.Nil
+	switch s.status {
+	case Requested, Reserved:
+		return true
+	case Dispatched:
+		return t == TransportPull && s.lease == uuid.Nil || t == TransportPush && s.unreached
+	}
+	return false
 }
 
 // share says what of each line is delivered: first those hours that lapse first, in whose order the lines are; and what is burned for it.

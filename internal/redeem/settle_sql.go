@@ -28,8 +28,14 @@ ORDER BY (SELECT min(w.ends_at) FROM pledge_windows w WHERE w.pledge_id = l.pled
 SELECT r.status, COALESCE(r.provider_grant_id, ''), COALESCE(r.delivered_hours, 0),
        (SELECT count(*) FROM redemption_events e WHERE e.redemption_id = r.id),
        (SELECT l.lease_id FROM redemption_leases l WHERE l.redemption_id = r.id ORDER BY l.expires_at DESC LIMIT 1),
-       (SELECT g.id FROM redemptions g WHERE g.provider_id = r.provider_id AND g.provider_grant_id = $2)
+       (SELECT g.id FROM redemptions g WHERE g.provider_id = r.provider_id AND g.provider_grant_id = $2),
+       COALESCE((SELECT ` + unreachedSQL + ` FROM redemption_dispatches d WHERE d.redemption_id = r.id FOR UPDATE), false)
 FROM redemptions r WHERE r.id = $1`
+
+	// unreachedSQL tells of a pushed redemption d whether all that was tried surely did not reach the provider, or was turned away before
+	// it was looked at, and nothing is under way. Read it with d locked: nobody begins to send what is.
+	unreachedSQL = `(d.lease_id IS NULL AND d.phase = 'send'
+       AND (SELECT bool_and(a.outcome IN ('not_sent', 'not_accepted', 'gone')) FROM redemption_attempts a WHERE a.redemption_id = d.redemption_id))`
 
 	// One statement, for the same reason as insertRedemptionSQL. A step that is there already is refused by its key. Other clocks than that
 	// of the journal may have been ahead of it at the step before, and time does not go back.
@@ -66,7 +72,7 @@ func (r *Redemptions) route(ctx context.Context, s *settleStep) error {
 func queueState(b *ledger.Reads, s *settleStep) {
 	b.Queue(selectStateSQL, s.redemption.ID, orNull(s.grant)).QueryRow(func(row pgx.Row) error {
 		var grantee, lease *uuid.UUID
-		err := row.Scan(&s.now.status, &s.now.grant, &s.now.delivered, &s.now.steps, &lease, &grantee)
+		err := row.Scan(&s.now.status, &s.now.grant, &s.now.delivered, &s.now.steps, &lease, &grantee, &s.now.unreached)
 		s.now.grantee, s.now.lease = orZero(grantee), orZero(lease)
 		return err
 	})

@@ -283,3 +283,73 @@ func TestUnknownIsNotRefundedByOne(t *testing.T) {
 	}
 	s.expect(t, 90, 10, 100, 90, 10, 0)
 }
+
+// What was to be sent comes back as long as every attempt surely failed to reach the provider, and none is under way.
+func TestWhatNeverArrivedMayBeTakenBack(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, 1000*hour)
+	const attempted = `INSERT INTO redemption_attempts (redemption_id, phase, outcome, milliseconds) SELECT $1, 'send', unnest($2::text[]), 1`
+	for name, tt := range map[string]struct {
+		outcomes []string
+		dispatch string
+		may      bool
+	}{
+		"it never arrived":              {[]string{"not_sent", "not_sent"}, "", true},
+		"it was turned away unseen":     {[]string{"not_accepted", "gone"}, "", true},
+		"nothing was tried yet":         {nil, "", false},
+		"one attempt may have":          {[]string{"not_sent", "unclear"}, "", false},
+		"one was cut off":               {[]string{"cut_off"}, "", false},
+		"the provider accepted":         {[]string{"accepted"}, "", false},
+		"another is under way":          {[]string{"not_sent"}, `lease_id = gen_random_uuid(), leased_until = ballast_now() + interval '1 minute'`, false},
+		"one was, and nobody knows":     {[]string{"not_sent"}, `lease_id = gen_random_uuid(), leased_until = ballast_now() - interval '1 minute'`, false},
+		"it is asked what became of it": {[]string{"not_sent"}, `phase = 'query'`, false},
+	} {
+		r := s.at(t, TransportPush, Dispatched)
+		s.exec(t, attempted, r.ID, tt.outcomes)
+		if tt.dispatch != "" {
+			s.exec(t, `UPDATE redemption_dispatches SET `+tt.dispatch+` WHERE redemption_id = $1`, r.ID)
+		}
+		_, _, err := s.Cancel(t.Context(), s.cancellationOf(r))
+		if may := err == nil; may != tt.may || !may && !errors.Is(err, ErrConflict) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	s.proveBooks(t)
+}
+
+// A cancellation and an attempt that begins at the same moment: one of them finds that the other was first.
+func TestTakingBackAndSendingRace(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, 1000*hour)
+	r := s.at(t, TransportPush, Dispatched)
+	s.exec(t, `INSERT INTO redemption_attempts (redemption_id, phase, outcome, milliseconds) VALUES ($1, 'send', 'not_sent', 1)`, r.ID)
+	tx, err := s.db.Pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `UPDATE redemption_dispatches SET lease_id = gen_random_uuid(), leased_until = ballast_now() + interval '1 minute'
+		WHERE redemption_id = $1`, r.ID); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, _, err := s.Cancel(t.Context(), s.cancellationOf(r))
+		done <- err
+	}()
+	for waiting := false; !waiting; {
+		if err := s.db.Pool.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-done:
+			t.Fatalf("it did not wait for the attempt: %v", err)
+		default:
+		}
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; !errors.Is(err, ErrConflict) {
+		t.Errorf("cancelled although it is being sent: %v", err)
+	}
+}
