@@ -102,6 +102,7 @@ func (s *state) untouched(t Transport) bool {
 		return true
 	case Dispatched:
 		return t == TransportPull && s.lease == uuid.Nil || t == TransportPush && s.unreached
+	case Issued, Acknowledged, Rejected, Cancelled, Expired, Refunded, Unknown:
 	}
 	return false
 }

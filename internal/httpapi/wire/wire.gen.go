@@ -2365,7 +2365,7 @@ type CreateRedemptionRequest struct {
 	Metadata Metadata `json:"metadata,omitempty"`
 
 	// OnDelay What is done once the provider is late (`deliver_by`) and surely nothing was granted: `wait`, nothing; `refund`, the tokens come back; `reroute`, they come back and, in the same transaction, a new redemption begins at the best other
-	// offer of the same class, or they just come back where there is none. What the provider has taken from its queue, was sent, or is unknown, stays where it is until the provider or two operators have said what became of it.
+	// offer of the same class, or they just come back where there is none. What the provider has taken from its queue, what may have reached it, or is unknown, stays where it is until the provider or two operators have said what became of it. What was to be sent, and surely never arrived or was turned away unseen, comes back.
 	OnDelay *OnDelay `json:"on_delay,omitempty"`
 
 	// ProviderID Whose credits. Needed unless there is a quote.
@@ -3500,7 +3500,7 @@ type NextEpoch struct {
 type NoticeHours = int
 
 // OnDelay What is done once the provider is late (`deliver_by`) and surely nothing was granted: `wait`, nothing; `refund`, the tokens come back; `reroute`, they come back and, in the same transaction, a new redemption begins at the best other
-// offer of the same class, or they just come back where there is none. What the provider has taken from its queue, was sent, or is unknown, stays where it is until the provider or two operators have said what became of it.
+// offer of the same class, or they just come back where there is none. What the provider has taken from its queue, what may have reached it, or is unknown, stays where it is until the provider or two operators have said what became of it. What was to be sent, and surely never arrived or was turned away unseen, comes back.
 type OnDelay string
 
 // OpenAPI An OpenAPI document.
@@ -4533,7 +4533,7 @@ type Redemption struct {
 	Metadata Metadata `json:"metadata"`
 
 	// OnDelay What is done once the provider is late (`deliver_by`) and surely nothing was granted: `wait`, nothing; `refund`, the tokens come back; `reroute`, they come back and, in the same transaction, a new redemption begins at the best other
-	// offer of the same class, or they just come back where there is none. What the provider has taken from its queue, was sent, or is unknown, stays where it is until the provider or two operators have said what became of it.
+	// offer of the same class, or they just come back where there is none. What the provider has taken from its queue, what may have reached it, or is unknown, stays where it is until the provider or two operators have said what became of it. What was to be sent, and surely never arrived or was turned away unseen, comes back.
 	OnDelay OnDelay `json:"on_delay"`
 
 	// ProviderGrantID The provider's id of the credits, once issued.
