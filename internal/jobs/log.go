@@ -2,7 +2,9 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 )
@@ -11,11 +13,13 @@ import (
 const quietFor = time.Minute
 
 // quietHandler passes on what the job library warns of, each message at most once in a while. None of it needs somebody at once:
-// the library tries again, and what fails for good is seen in the metrics. Failures of sweeps come from elsewhere.
+// the library tries again, and what fails for good is seen in the metrics. Failures of sweeps come from elsewhere. Once stopping has
+// begun it says nothing of what stopping cuts off, which is no trouble: the next process does it.
 type quietHandler struct {
 	slog.Handler
-	now  func() time.Time
-	said *said
+	now      func() time.Time
+	stopping func() bool
+	said     *said
 }
 
 type said struct {
@@ -23,8 +27,8 @@ type said struct {
 	at map[string]time.Time // By message: those of the library are a few dozen constants.
 }
 
-func newQuietHandler(inner slog.Handler, now func() time.Time) *quietHandler {
-	return &quietHandler{Handler: inner, now: now, said: &said{at: map[string]time.Time{}}}
+func newQuietHandler(inner slog.Handler, now func() time.Time, stopping func() bool) *quietHandler {
+	return &quietHandler{Handler: inner, now: now, stopping: stopping, said: &said{at: map[string]time.Time{}}}
 }
 
 // Enabled implements slog.Handler.
@@ -34,7 +38,7 @@ func (h *quietHandler) Enabled(ctx context.Context, level slog.Level) bool {
 
 // Handle implements slog.Handler.
 func (h *quietHandler) Handle(ctx context.Context, record slog.Record) error {
-	if !h.due(record.Message) {
+	if (h.stopping() && isCutOff(ctx, record)) || !h.due(record.Message) {
 		return nil
 	}
 	quiet := slog.NewRecord(record.Time, slog.LevelWarn, "job library: "+record.Message, record.PC)
@@ -43,6 +47,19 @@ func (h *quietHandler) Handle(ctx context.Context, record slog.Record) error {
 		return true
 	})
 	return h.Handler.Handle(ctx, quiet)
+}
+
+// isCutOff tells whether a record is about an error that came because a context had been cancelled: that of the record, or the one
+// that the error names. The library gives errors as such and as texts, under two names.
+func isCutOff(ctx context.Context, record slog.Record) bool {
+	cutOff := false
+	record.Attrs(func(a slog.Attr) bool {
+		if a.Key == "err" || a.Key == "error" {
+			cutOff = errors.Is(ctx.Err(), context.Canceled) || strings.Contains(a.Value.String(), context.Canceled.Error())
+		}
+		return !cutOff
+	})
+	return cutOff
 }
 
 func (h *quietHandler) due(message string) bool {
@@ -58,10 +75,10 @@ func (h *quietHandler) due(message string) bool {
 
 // WithAttrs implements slog.Handler.
 func (h *quietHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &quietHandler{Handler: h.Handler.WithAttrs(attrs), now: h.now, said: h.said}
+	return &quietHandler{Handler: h.Handler.WithAttrs(attrs), now: h.now, stopping: h.stopping, said: h.said}
 }
 
 // WithGroup implements slog.Handler.
 func (h *quietHandler) WithGroup(name string) slog.Handler {
-	return &quietHandler{Handler: h.Handler.WithGroup(name), now: h.now, said: h.said}
+	return &quietHandler{Handler: h.Handler.WithGroup(name), now: h.now, stopping: h.stopping, said: h.said}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -78,6 +79,7 @@ type Runner struct {
 	client   *river.Client[pgx.Tx]
 	log      *slog.Logger
 	patience time.Duration
+	stopping *atomic.Bool // Set before the queue is told to stop.
 }
 
 // New returns a Runner of table's jobs on the queue in pool's database, where it uses up to Conns connections. It needs no session
@@ -88,7 +90,8 @@ func New(pool *pgxpool.Pool, table Table, o Options) (*Runner, error) {
 	}
 	o = o.withDefaults()
 	w := &worker{jobs: map[string]Job{}, log: o.Logger, observer: o.Observer, backoff: o.tempo.backoff}
-	config := o.config()
+	stopping := &atomic.Bool{}
+	config := o.config(stopping)
 	for _, job := range table {
 		w.jobs[job.Name] = job
 		config.Queues[job.Name] = river.QueueConfig{MaxWorkers: 1, FetchPollInterval: o.tempo.pollInterval(job.Every)}
@@ -100,7 +103,7 @@ func New(pool *pgxpool.Pool, table Table, o Options) (*Runner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errTable, err)
 	}
-	return &Runner{client: client, log: o.Logger, patience: o.StopPatience}, nil
+	return &Runner{client: client, log: o.Logger, patience: o.StopPatience, stopping: stopping}, nil
 }
 
 func (o Options) withDefaults() Options {
@@ -123,14 +126,14 @@ func (o Options) withDefaults() Options {
 }
 
 // config is what all jobs share. Reindexing is left to the database's owner, since it takes an owner's rights.
-func (o Options) config() *river.Config {
+func (o Options) config(stopping *atomic.Bool) *river.Config {
 	return &river.Config{
 		Schema: db.JobsSchema, PollOnly: true,
 		Queues: map[string]river.QueueConfig{}, Workers: river.NewWorkers(),
 		JobTimeout: o.tempo.timeout, RescueStuckJobsAfter: o.tempo.rescueAfter, SoftStopTimeout: o.StopPatience / 4 * 3,
 		CompletedJobRetentionPeriod: retention, CancelledJobRetentionPeriod: retention, DiscardedJobRetentionPeriod: retention,
 		ReindexerSchedule: river.NeverSchedule(),
-		Logger:            slog.New(newQuietHandler(o.Logger.Handler(), time.Now)),
+		Logger:            slog.New(newQuietHandler(o.Logger.Handler(), time.Now, stopping.Load)),
 		TestOnly:          o.tempo.prompt,
 	}
 }
@@ -149,7 +152,10 @@ func (nobody) Swept(Outcome) {}
 // Run works until ctx ends. Then it takes no more, lets the sweeps under way go on for most of the patience of the options, tells
 // them to stop, and returns when they have: ErrStillRunning if they do not. Where there is no database yet, it waits. Call it once.
 func (r *Runner) Run(ctx context.Context) error {
-	if !r.start(ctx) {
+	working, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	context.AfterFunc(ctx, func() { r.stopping.Store(true); stop() })
+	if !r.start(ctx, working) {
 		return nil
 	}
 	<-ctx.Done()
@@ -163,10 +169,11 @@ func (r *Runner) Run(ctx context.Context) error {
 	}
 }
 
-// start goes on until the queue's database is there. It returns false if ctx ends before.
-func (r *Runner) start(ctx context.Context) bool {
+// start goes on until the queue's database is there, and then lets the queue work until working ends, which does soon after ctx.
+// It returns false if ctx ends before.
+func (r *Runner) start(ctx, working context.Context) bool {
 	for failed := false; ; failed = true {
-		err := r.client.Start(ctx)
+		err := r.client.Start(working)
 		if ctx.Err() != nil {
 			return err == nil
 		}

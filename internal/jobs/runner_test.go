@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ballast-compute/ballast/internal/jobs"
@@ -281,6 +282,51 @@ func TestStoppingDoesNotWaitForEver(t *testing.T) {
 	<-started
 	if err := p.stop(); !errors.Is(err, jobs.ErrStillRunning) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// atStatement makes a call when a connection is about to send the first statement with some words in it, and then waits for its context.
+type atStatement struct {
+	words string
+	first *sync.Once
+	call  func()
+}
+
+func (a atStatement) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.TraceQueryStartData) context.Context {
+	if strings.Contains(q.SQL, a.words) {
+		a.first.Do(func() { a.call(); <-ctx.Done() })
+	}
+	return ctx
+}
+
+func (atStatement) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// What stopping cuts off of the queue's own work is no trouble. Here the leader is about to tell that there is an entry.
+func TestStoppingIsNoTrouble(t *testing.T) {
+	t.Parallel()
+	d := pgtest.New(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	config, err := pgxpool.ParseConfig(d.AppURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.ConnConfig.Tracer = atStatement{"pg_notify", &sync.Once{}, cancel}
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	var out bytes.Buffer
+	table := jobs.Table{heart(new(atomic.Int64))}
+	runner, err := jobs.New(pool, table, jobs.Quick(jobs.Options{Logger: slog.New(slog.NewTextHandler(&out, nil))}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := runner.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if out.Len() > 0 {
+		t.Errorf("it said:\n%s", &out)
 	}
 }
 
