@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ballast-compute/ballast/internal/idempotency"
+	"github.com/ballast-compute/ballast/internal/leaf"
 )
 
 // unit is commands of which either all take effect or none does.
@@ -29,6 +30,12 @@ type application struct {
 	usedUp   []uuid.UUID
 	accepted []*Transaction
 	steps    []pendingStep
+	// identities are how accounts stand in the log, as every application of this process has found them; identified, those of this one's.
+	identities *identities
+	identified map[uuid.UUID]*leaf.Account
+	// bundle has the log's entries of what was accepted, and hashes their leaf hashes.
+	bundle []byte
+	hashes []leaf.Hash
 	// claimed has what the accepted commands rely on, and as what.
 	claimed map[uuid.UUID]string
 }
@@ -59,8 +66,8 @@ func (e *applyError) Unwrap() error { return e.err }
 // the order of the journal; it decides each unit in its turn; and it writes the journal, the balances and the features'
 // rows. It begins and commits the database transaction within its two round trips.
 // The verdict of a unit that must wait for the next application is errPostponed.
-func apply(ctx context.Context, conn *pgxpool.Conn, units []unit) ([]Verdict, error) {
-	a := &application{units: units, claimed: make(map[uuid.UUID]string)}
+func apply(ctx context.Context, conn *pgxpool.Conn, known *identities, units []unit) ([]Verdict, error) {
+	a := &application{units: units, claimed: make(map[uuid.UUID]string), identities: known}
 	if err := a.read(ctx, conn); err != nil {
 		return nil, &applyError{phase: phaseReading, err: err}
 	}

@@ -39,7 +39,7 @@ CROSS JOIN LATERAL (SELECT digest FROM idempotency WHERE idempotency.digest = wa
 	// The clock and the order of the journal are read after the locks are held.
 	drawOrderSQL = `SELECT ballast_now(), array_agg(nextval('journal_seq')) FROM generate_series(1, $1::int)`
 
-	// One statement writes the journal and the balances, so that the guards of both see both. Columns are unnested side by side in the SELECT
+	// One statement writes the journal, its entries for the log and the balances, so that the guards of each see all. Columns are unnested side by side in the SELECT
 	// list, which hands rows on as they come; in FROM, each column would be put into a store of its own first, and taken out again.
 	writeJournalSQL = `
 WITH entered AS (
@@ -52,6 +52,8 @@ WITH entered AS (
     INSERT INTO postings (seq, line, from_account, to_account, asset, amount, from_balance, from_version, to_balance, to_version)
     SELECT unnest($15::bigint[]), unnest($16::smallint[]), unnest($17::uuid[]), unnest($18::uuid[]), unnest($19::text[]), unnest($20::bigint[]),
            unnest($21::bigint[]), unnest($22::bigint[]), unnest($23::bigint[]), unnest($24::bigint[])
+), logged AS (
+    INSERT INTO log_entries (seq, entries, bundle) VALUES ($29, $30, $31)
 )
 UPDATE accounts a
 SET debits = n.debits, credits = n.credits, balance = n.credits - n.debits, version = n.version,
@@ -82,7 +84,8 @@ func (a *application) read(ctx context.Context, conn *pgxpool.Conn) error {
 			}
 		}
 	}
-	b.Queue(lockAccountsSQL, sortedUnique(ids)).Query(a.scanAccounts)
+	ids = sortedUnique(ids)
+	b.Queue(lockAccountsSQL, ids).Query(a.scanAccounts)
 	var hits []int64
 	b.Queue(findDigestsSQL, digests).Query(func(rows pgx.Rows) (err error) {
 		hits, err = pgx.CollectRows(rows, pgx.RowTo[int64])
@@ -93,6 +96,7 @@ func (a *application) read(ctx context.Context, conn *pgxpool.Conn) error {
 		return err
 	})
 	b.Queue(drawOrderSQL, commands).QueryRow(func(row pgx.Row) error { return row.Scan(&a.now, &a.seqs) })
+	a.identify(b, ids)
 	reads := &Reads{batch: b, once: make(map[any]any)}
 	for _, u := range a.units {
 		for _, c := range u {
@@ -153,6 +157,9 @@ func (a *application) readFound(ctx context.Context, conn *pgxpool.Conn, seqs []
 func (a *application) write(ctx context.Context, conn *pgxpool.Conn) error {
 	b := &pgx.Batch{}
 	if len(a.accepted) > 0 {
+		if err := a.log(); err != nil {
+			return err
+		}
 		b.Queue(writeJournalSQL, a.journalRows()...)
 	}
 	writes := &Writes{batch: b, once: make(map[any]Rows)}
@@ -182,6 +189,7 @@ func (a *application) journalRows() []any {
 		t.seq, t.id, t.kind, t.lines, t.caller, t.digest, t.request, t.subject, t.epoch, t.reverses, t.reference, t.metadata, t.details,
 		p.seq, p.line, p.from, p.to, p.asset, p.amount, p.fromBalance, p.fromVersion, p.toBalance, p.toVersion,
 		n.id, n.debits, n.credits, n.version,
+		a.accepted[0].Seq, len(a.accepted), a.bundle,
 	}
 }
 

@@ -101,7 +101,7 @@ func (w *writer) attempt(ctx context.Context, units []unit) ([]Verdict, error) {
 	if err != nil {
 		return nil, &applyError{phase: phaseReading, err: err}
 	}
-	verdicts, err := applySafely(ctx, conn, units)
+	verdicts, err := applySafely(ctx, conn, w.identities, units)
 	if err == nil {
 		conn.Release()
 		return verdicts, nil
@@ -118,13 +118,13 @@ func (w *writer) attempt(ctx context.Context, units []unit) ([]Verdict, error) {
 // errPanicked is the error of a group in which a feature panicked. Nothing of the group was sent to be written.
 var errPanicked = errors.New("ledger: a step panicked")
 
-func applySafely(ctx context.Context, conn *pgxpool.Conn, units []unit) (verdicts []Verdict, err error) {
+func applySafely(ctx context.Context, conn *pgxpool.Conn, known *identities, units []unit) (verdicts []Verdict, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			verdicts, err = nil, fmt.Errorf("%w: %v", errPanicked, p)
 		}
 	}()
-	return apply(ctx, conn, units)
+	return apply(ctx, conn, known, units)
 }
 
 // outcome is what an error says of the database transaction in which it came.

@@ -19,12 +19,13 @@ func TestTheDatabaseGuardsTheBooks(t *testing.T) {
 	const (
 		newTransaction = `INSERT INTO transactions (seq, id, kind, lines, caller, idempotency_digest, request_digest, created_at)
 			VALUES (1000000, gen_random_uuid(), 'transfer', 1, gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), now())`
+		newEntry   = `INSERT INTO log_entries (seq, entries, bundle) VALUES (1000000, 1, '\x000161')`
 		newPosting = `INSERT INTO postings VALUES (1000000, 0, $alice, $bob, 'SCH', 1, 99999999, 2, 1, 1)`
 		debitAlice = `UPDATE accounts SET debits = debits + 1, balance = balance - 1, version = version + 1,
 			previous_balance = balance, previous_version = version, posted_at = now() WHERE id = $alice`
 		creditBob = `UPDATE accounts SET credits = credits + 1, balance = balance + 1, version = version + 1,
 			previous_balance = balance, previous_version = version, posted_at = now() WHERE id = $bob`
-		entered = `WITH t AS (` + newTransaction + `), p AS (` + newPosting + `) `
+		entered = `WITH t AS (` + newTransaction + `), l AS (` + newEntry + `), p AS (` + newPosting + `) `
 		both    = entered + `UPDATE accounts a SET debits = a.debits + n.d, credits = a.credits + n.c, balance = a.balance + n.c - n.d, version = a.version + 1,
 			previous_balance = a.balance, previous_version = a.version, posted_at = now()
 			FROM (VALUES ($alice::uuid, 1, 0), ($bob::uuid, 0, 1)) AS n (id, d, c) WHERE a.id = n.id`
@@ -36,7 +37,7 @@ func TestTheDatabaseGuardsTheBooks(t *testing.T) {
 		"a transaction is changed":           {`UPDATE transactions SET reference = 'other'`, "transactions_is_append_only", `DROP TRIGGER transactions_is_append_only ON transactions`},
 		"a transaction is deleted":           {`DELETE FROM transactions`, "transactions_is_append_only", `DROP TRIGGER transactions_is_append_only ON transactions`},
 		"the transactions are truncated":     {`TRUNCATE transactions CASCADE`, "transactions_is_append_only", `DROP TRIGGER transactions_is_append_only ON transactions; DROP TRIGGER holds_are_never_deleted ON holds; DROP TABLE redemptions, redemption_corrections CASCADE`},
-		"an account is deleted":              {`DELETE FROM accounts WHERE id = $empty`, "accounts_is_append_only", `DROP TRIGGER accounts_are_never_deleted ON accounts`},
+		"an account is deleted":              {`DELETE FROM accounts WHERE id = $empty`, "accounts_is_append_only", `DROP TRIGGER accounts_are_never_deleted ON accounts; DROP TABLE account_keys; DROP TRIGGER accounts_get_their_key ON accounts`},
 		"an account changes its asset":       {`UPDATE accounts SET asset = 'USD' WHERE id = $empty`, "accounts_identity_is_fixed", `DROP TRIGGER accounts_identity_is_fixed ON accounts`},
 		"an account changes its owner":       {`UPDATE accounts SET holder_id = (SELECT id FROM holders WHERE name = 'other') WHERE id = $empty`, "accounts_identity_is_fixed", `DROP TRIGGER accounts_identity_is_fixed ON accounts`},
 		"a closed account opens":             {`UPDATE accounts SET status = 'open' WHERE id = $closed`, "accounts_closed_stay_closed", `DROP TRIGGER accounts_closed_stay_closed ON accounts`},
@@ -53,13 +54,20 @@ func TestTheDatabaseGuardsTheBooks(t *testing.T) {
 		"a posting of another amount":        {strings.ReplaceAll(both, "'SCH', 1,", "'SCH', 2,"), "postings_explain_balances", `DROP TRIGGER postings_explain_balances ON postings`},
 		"a posting of another asset":         {strings.ReplaceAll(both, "'SCH'", "'USD'"), "postings_explain_balances", `DROP TRIGGER postings_explain_balances ON postings`},
 		"a posting that skips a version":     {strings.ReplaceAll(both, "99999999, 2,", "99999999, 3,"), "balances_have_postings", `DROP TRIGGER balances_have_postings ON accounts; DROP TRIGGER postings_explain_balances ON postings`},
-		"a posting of no transaction":        {strings.ReplaceAll(both, newTransaction, "SELECT 1"), "postings_explain_balances", `DROP TRIGGER postings_explain_balances ON postings`},
-		"a transaction of no posting":        {newTransaction, "transactions_are_whole", `DROP TRIGGER transactions_are_whole ON transactions`},
+		"a posting of no transaction":        {strings.NewReplacer(newTransaction, "SELECT 1", newEntry, "SELECT 1").Replace(both), "postings_explain_balances", `DROP TRIGGER postings_explain_balances ON postings`},
+		"a transaction of no posting":        {`WITH l AS (` + newEntry + `) ` + newTransaction, "transactions_are_whole", `DROP TRIGGER transactions_are_whole ON transactions`},
 		"a transaction short of a posting":   {strings.ReplaceAll(both, "'transfer', 1,", "'transfer', 2,"), "transactions_are_whole", `DROP TRIGGER transactions_are_whole ON transactions`},
 		"a posting of nothing":               {strings.ReplaceAll(both, "'SCH', 1,", "'SCH', 0,"), "postings_amount_is_positive", `ALTER TABLE postings DROP CONSTRAINT postings_amount_is_positive; DROP TRIGGER postings_explain_balances ON postings`},
 		"a posting to the same account":      {strings.NewReplacer("$alice, $bob,", "$alice, $alice,", "2, 1, 1)", "2, 1, 3)").Replace(both), "postings_between_two_accounts", `ALTER TABLE postings DROP CONSTRAINT postings_between_two_accounts; DROP TRIGGER postings_explain_balances ON postings; DROP TRIGGER balances_have_postings ON accounts`},
 		"a second transaction of one key":    {strings.ReplaceAll(both, "gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), now()", "gen_random_uuid(), (SELECT min(idempotency_digest::text)::uuid FROM transactions), gen_random_uuid(), now()"), "transactions_idempotency_key", `ALTER TABLE transactions DROP CONSTRAINT transactions_idempotency_key`},
 		"a second reversal":                  {strings.ReplaceAll(strings.ReplaceAll(both, "request_digest, created_at)", "request_digest, created_at, reverses)"), "'transfer', 1, gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), now()", "'reversal', 1, gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), now(), (SELECT max(reverses) FROM transactions)"), "transactions_reverses_key", `DROP INDEX transactions_reverses_key`},
+		"a transaction outside of the log":   {strings.ReplaceAll(both, newEntry, "SELECT 1"), "transactions_are_logged", `DROP TRIGGER transactions_are_logged ON transactions`},
+		"a group short of an entry":          {strings.ReplaceAll(both, "(1000000, 1, ", "(1000000, 2, "), "transactions_are_logged", `DROP TRIGGER transactions_are_logged ON transactions`},
+		"an entry of no transaction":         {newEntry, "log_entries_are_of_the_journal", `DROP TRIGGER log_entries_are_of_the_journal ON log_entries`},
+		"an entry is changed":                {`UPDATE log_entries SET bundle = '\x000161'`, "log_entries_is_append_only", `DROP TRIGGER log_entries_is_append_only ON log_entries`},
+		"an entry is deleted":                {`DELETE FROM log_entries WHERE seq > 0`, "log_entries_is_append_only", `DROP TRIGGER log_entries_is_append_only ON log_entries`},
+		"a key is changed":                   {`UPDATE account_keys SET key = sha256('x')`, "account_keys_stay", `DROP TRIGGER account_keys_stay ON account_keys`},
+		"a key of an open account is lost":   {`DELETE FROM account_keys WHERE account_id = $alice`, "account_keys_go_after_their_account", `DROP TRIGGER account_keys_go_after_their_account ON account_keys`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -131,6 +139,8 @@ func TestTheApplicationMayOnlyAppend(t *testing.T) {
 		`UPDATE assets SET scale = 0`, `DROP TABLE postings`, `ALTER TABLE postings DISABLE TRIGGER ALL`, `CREATE TABLE mine (n int)`,
 		`SET session_replication_role = replica`, `SELECT setval('journal_seq', 1)`, `UPDATE holders SET name = 'x'`, `DELETE FROM holders`,
 		`DELETE FROM api_keys`, `UPDATE api_keys SET role = 'operator'`, `UPDATE idempotency SET status = 200`, `DELETE FROM idempotency`,
+		`UPDATE log_entries SET entries = 1`, `DELETE FROM log_entries`, `DELETE FROM log_positions`, `INSERT INTO account_keys SELECT id, sha256('x') FROM accounts`,
+		`UPDATE account_keys SET key = sha256('x')`, `UPDATE log_birth SET seq = 1`,
 	} {
 		err := tryOut(t, b.app, sql)
 		var pgErr *pgconn.PgError

@@ -27,7 +27,8 @@ type writer struct {
 	closed  bool
 	workers sync.WaitGroup
 
-	inFlight idempotency.InFlight
+	inFlight   idempotency.InFlight
+	identities *identities
 }
 
 // item is one unit that waits for its verdicts.
@@ -48,7 +49,7 @@ const (
 )
 
 func startWriter(pool *pgxpool.Pool, opts Options) *writer {
-	w := &writer{pool: pool, opts: opts, queue: make(chan *item, opts.MaxQueue)}
+	w := &writer{pool: pool, opts: opts, queue: make(chan *item, opts.MaxQueue), identities: newIdentities()}
 	for range opts.Workers {
 		w.workers.Go(w.work)
 	}
