@@ -33,14 +33,14 @@ var floors = [][]string{
 	{"internal/idempotency", "internal/vault"},
 	{"internal/pg/pgtest"},
 	{"api", "db", "internal", "internal/pg"},
-	{"internal/id", "internal/leaf", "internal/money", "internal/outbound", "internal/outbound/outboundtest", "internal/pg/embedded", "internal/problem", "internal/strictjson", "internal/webhook"},
+	{"internal/id", "internal/leaf", "internal/money", "internal/outbound", "internal/outbound/outboundtest", "internal/pg/embedded", "internal/problem", "internal/strictjson", "internal/sumtree", "internal/webhook", "internal/witness"},
 	{"examples/provider"}, // Somebody else's program: it has nothing of ours.
 }
 
 // domain has the packages that must not reach HTTP or Prometheus, by however many steps.
 var domain = []string{
 	"db", "internal/access", "internal/anchor", "internal/coverage", "internal/events", "internal/id", "internal/idempotency", "internal/leaf", "internal/ledger", "internal/money",
-	"internal/pg", "internal/pg/embedded", "internal/providers", "internal/redeem", "internal/settlement", "internal/vault", "internal/voucher",
+	"internal/pg", "internal/pg/embedded", "internal/providers", "internal/redeem", "internal/settlement", "internal/sumtree", "internal/vault", "internal/voucher",
 }
 
 // testSupport may be imported by the tests of any package, and by nothing else.
