@@ -33,9 +33,9 @@ type application struct {
 	// identities are how accounts stand in the log, as every application of this process has found them; identified, those of this one's.
 	identities *identities
 	identified map[uuid.UUID]*leaf.Account
-	// bundle has the log's entries of what was accepted, and hashes their leaf hashes.
-	bundle []byte
-	hashes []leaf.Hash
+	// bundle has the log's entries of what was accepted, and entered their leaf hashes.
+	bundle  []byte
+	entered *leaf.Group
 	// claimed has what the accepted commands rely on, and as what.
 	claimed map[uuid.UUID]string
 }
@@ -67,7 +67,7 @@ func (e *applyError) Unwrap() error { return e.err }
 // rows. It begins and commits the database transaction within its two round trips.
 // The verdict of a unit that must wait for the next application is errPostponed.
 func apply(ctx context.Context, conn *pgxpool.Conn, known *identities, units []unit) ([]Verdict, error) {
-	a := &application{units: units, claimed: make(map[uuid.UUID]string), identities: known}
+	a := &application{units: units, claimed: make(map[uuid.UUID]string), identities: known, entered: &leaf.Group{}}
 	if err := a.read(ctx, conn); err != nil {
 		return nil, &applyError{phase: phaseReading, err: err}
 	}
@@ -117,6 +117,7 @@ func (a *application) decideUnit(u unit, seqs []int64) int {
 		v, fresh := a.decideCommand(c, seqs[used])
 		if fresh {
 			used++
+			v.Entry = leaf.Place{Group: a.entered, Index: len(a.accepted)}
 			a.accepted = append(a.accepted, v.Transaction)
 			if c.Step != nil {
 				a.steps = append(a.steps, pendingStep{step: c.Step, at: v.Transaction})

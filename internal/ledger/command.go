@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ballast-compute/ballast/internal/leaf"
 	"github.com/ballast-compute/ballast/internal/money"
 )
 
@@ -124,7 +125,9 @@ type Verdict struct {
 	Transaction *Transaction
 	// Replayed says that the transaction was made by an earlier command with the same digest.
 	Replayed bool
-	Err      error
+	// Entry is the transaction's in the log, among those that were committed with it; its group is nil for one that is not fresh.
+	Entry leaf.Place
+	Err   error
 }
 
 // Transaction is one immutable entry of the journal.

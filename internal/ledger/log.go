@@ -15,7 +15,7 @@ var errUnidentified = errors.New("ledger: an account has no key for the log")
 // log makes the log's entries of what was accepted: they are written with it, and hashed as they are written.
 func (a *application) log() error {
 	a.bundle = make([]byte, 0, 400*len(a.accepted))
-	a.hashes = make([]leaf.Hash, 0, len(a.accepted))
+	a.entered.At, a.entered.Leaves = a.book.at, make([]leaf.Hash, 0, len(a.accepted))
 	var room []byte
 	for _, t := range a.accepted {
 		entry, err := t.Entry(a.identified)
@@ -26,7 +26,7 @@ func (a *application) log() error {
 		if a.bundle, err = leaf.AppendTo(a.bundle, room); err != nil {
 			return err
 		}
-		a.hashes = append(a.hashes, leaf.HashOf(room))
+		a.entered.Leaves = append(a.entered.Leaves, leaf.HashOf(room))
 	}
 	return nil
 }

@@ -88,7 +88,7 @@ func (l *Ledger) Submit(ctx context.Context, commands ...*Command) []Verdict {
 			verdicts[i] = l.writer.await(ctx, it)[0]
 		}
 	}
-	return verdicts
+	return collect(ctx, verdicts)
 }
 
 // SubmitAtomic queues commands of which all take effect or none. The verdict of the one that was refused says why; the
@@ -101,7 +101,7 @@ func (l *Ledger) SubmitAtomic(ctx context.Context, commands ...*Command) []Verdi
 	if err != nil {
 		return sameVerdict(len(commands), err)
 	}
-	return l.writer.await(ctx, it)
+	return collect(ctx, l.writer.await(ctx, it))
 }
 
 func sameVerdict(n int, err error) []Verdict {

@@ -1,0 +1,240 @@
+package translog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/ballast-compute/ballast/internal/leaf"
+	"github.com/ballast-compute/ballast/internal/ledger"
+)
+
+// The errors after which an integrator signs nothing until somebody has looked. ErrDatabaseBehind means that entries that were published are not in the
+// database, or are others there: it was set back, or changed. ErrStoreBehind means that the database has entries as published that the store does not know
+// of: the store was set back, or is another's.
+var (
+	ErrDatabaseBehind = errors.New("translog: the database does not have what was published")
+	ErrStoreBehind    = errors.New("translog: the store does not have what the database has as published")
+)
+
+// maxTaken bounds the entries that one step takes.
+const maxTaken = 1 << 15
+
+// Integrator puts what is committed into the log. Any number of processes may have one on the same store; the store's lock lets one of
+// them work at a time, and its head is compared before it is replaced, so that one that has lost the lock without knowing signs nothing that counts.
+//
+// It may be killed at any moment. What it does in a step, and what a process that begins anew finds:
+//
+//	read rows, make tiles     nothing has changed
+//	write tiles               tiles of a tree that nobody signed: they are made again, the same or wider, and written over
+//	read them again, prove    as before
+//	sign, swap the head       signed and kept, and the checkpoint not published: the next step publishes it first
+//	publish the checkpoint    published, and the database does not know: its rows are compared with the tiles, and noted
+//	note positions            done
+type Integrator struct {
+	pool    *pgxpool.Pool
+	horizon *ledger.Horizon
+	store   *Store
+	key     *Key
+	// fault is called between the steps, by the name of the one that is done. Tests make it stop there.
+	fault func(step string)
+}
+
+// NewIntegrator returns an integrator of the entries in the database of pool, which publishes in a store and signs with key.
+func NewIntegrator(pool *pgxpool.Pool, horizon *ledger.Horizon, store *Store, key *Key) *Integrator {
+	return &Integrator{pool: pool, horizon: horizon, store: store, key: key, fault: func(string) {}}
+}
+
+// Step takes what is committed into the log, up to a few ten thousand entries, and returns how many it took. Where another process is at it, it
+// returns 0. It returns ErrDatabaseBehind or ErrStoreBehind where going on would sign another history than the one that is published.
+func (in *Integrator) Step(ctx context.Context) (int, error) {
+	unlock, err := in.store.Lock()
+	if errors.Is(err, ErrBusy) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
+	head, at, err := in.head()
+	if err != nil {
+		return 0, err
+	}
+	noted, err := in.noted(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if noted, err = in.catchUp(ctx, noted, at); err != nil {
+		return 0, err
+	}
+	rows, err := in.take(ctx, noted)
+	if err != nil || len(rows) == 0 {
+		return 0, err
+	}
+	next, err := in.extend(at, rows)
+	if err != nil {
+		return 0, err
+	}
+	if err := in.sign(head, next); err != nil {
+		return 0, err
+	}
+	return int(next.N - at.N), in.note(ctx, rows, at.N)
+}
+
+// head returns what was signed last. If that was not published any more, it is now.
+func (in *Integrator) head() ([]byte, Tree, error) {
+	head, err := in.store.Head()
+	if err != nil || head == nil {
+		return nil, emptyTree(), err
+	}
+	at, err := openCheckpoint(head, in.key.Verifier)
+	if err != nil {
+		return nil, Tree{}, err
+	}
+	published, err := in.Published()
+	if err != nil {
+		return nil, Tree{}, err
+	}
+	if published.N < at.N {
+		err = in.store.Publish("checkpoint", head)
+	}
+	return head, at, err
+}
+
+// Published returns the tree of the checkpoint that is published, or that of nothing before the first.
+func (in *Integrator) Published() (Tree, error) { return in.store.Published(in.key.Verifier) }
+
+// take reads the rows that come next.
+func (in *Integrator) take(ctx context.Context, after position) ([]row, error) {
+	horizon, err := in.horizon.Move(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := readRows(ctx, in.pool, after.seq, horizon, maxTaken)
+	in.fault("read")
+	return rows, err
+}
+
+// extend makes the tiles of the tree with the entries of rows behind those that are there, writes them, and proves from what was
+// written that the tree extends the one that was signed.
+func (in *Integrator) extend(at Tree, rows []row) (Tree, error) {
+	entries, leaves, err := unbundle(rows)
+	if err != nil {
+		return Tree{}, err
+	}
+	g, err := grow(at, in.store.hashes(at), leaves)
+	if err != nil {
+		return Tree{}, err
+	}
+	ts, data, err := g.tiles()
+	if err != nil {
+		return Tree{}, err
+	}
+	for i, t := range ts {
+		if err := in.store.Publish(tilePath(t), data[i]); err != nil {
+			return Tree{}, err
+		}
+		in.fault("tile")
+	}
+	bundles, err := in.bundles(at.N, entries)
+	if err != nil {
+		return Tree{}, err
+	}
+	if err := in.verify(at, g.to, bundles); err != nil {
+		return Tree{}, err
+	}
+	in.fault("verified")
+	for _, t := range ts {
+		if t.W == tileWidth {
+			in.store.dropPartials(t)
+		}
+	}
+	for _, t := range bundles {
+		if t.W == tileWidth {
+			in.store.dropPartials(t)
+		}
+	}
+	return g.to, nil
+}
+
+// bundles writes entries behind the first n that are there, and returns the tiles that have them.
+func (in *Integrator) bundles(n int64, entries [][]byte) ([]tlog.Tile, error) {
+	t := tlog.Tile{H: tileHeight, L: -1, N: n / tileWidth, W: int(n % tileWidth)}
+	var bundle []byte
+	if t.W > 0 {
+		begun, err := in.store.entries(t)
+		if err != nil {
+			return nil, err
+		}
+		bundle = begun
+	}
+	var written []tlog.Tile
+	for len(entries) > 0 {
+		take := min(tileWidth-t.W, len(entries))
+		for _, e := range entries[:take] {
+			var err error
+			if bundle, err = leaf.AppendTo(bundle, e); err != nil {
+				return nil, err
+			}
+		}
+		t.W += take
+		if err := in.store.Publish(tilePath(t), bundle); err != nil {
+			return nil, err
+		}
+		in.fault("bundle")
+		written, entries, bundle = append(written, t), entries[take:], nil
+		t.N, t.W = t.N+1, 0
+	}
+	return written, nil
+}
+
+// verify reads what was written again: every entry hashes to its place in the tree, whose tiles hash to its root, and it extends the one before.
+func (in *Integrator) verify(from, to Tree, bundles []tlog.Tile) error {
+	hashes := in.store.hashes(to)
+	for _, t := range bundles {
+		data, err := in.store.Read(tilePath(t))
+		if err != nil {
+			return err
+		}
+		level := t
+		level.L = 0
+		want, err := tlog.ReadTileData(level, hashes)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errTree, err)
+		}
+		var got []byte
+		for entry, err := range leaf.Entries(data) {
+			if err != nil {
+				return err
+			}
+			h := leaf.HashOf(entry)
+			got = append(got, h[:]...)
+		}
+		if !bytes.Equal(got, want) {
+			return fmt.Errorf("%w: bundle %s", errTree, tilePath(t))
+		}
+	}
+	return in.store.proveGrowth(from, to)
+}
+
+// sign signs the checkpoint of a tree, keeps it in the place of head, and publishes it.
+func (in *Integrator) sign(head []byte, t Tree) error {
+	signed, err := note.Sign(&note.Note{Text: checkpointText(in.key.Verifier.Name(), t)}, in.key.Signer)
+	if err != nil {
+		return fmt.Errorf("translog: sign a checkpoint: %w", err)
+	}
+	if err := in.store.SwapHead(head, signed); err != nil {
+		return err
+	}
+	in.fault("signed")
+	if err := in.store.Publish("checkpoint", signed); err != nil {
+		return err
+	}
+	in.fault("published")
+	return nil
+}

@@ -1,0 +1,186 @@
+package translog
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// tileHeight is that of C2SP tlog-tiles: 256 hashes to a full tile.
+const (
+	tileHeight = 8
+	tileWidth  = 1 << tileHeight
+)
+
+// The errors of a store. ErrHeadMoved means that somebody else has signed since; ErrBusy, that somebody else is at it.
+var (
+	ErrHeadMoved = errors.New("translog: another head was signed meanwhile")
+	ErrBusy      = errors.New("translog: another process is integrating")
+)
+
+// Store is a directory with all that the log consists of. It lies outside of the database and of its backups: it remembers what was signed when the
+// database was set back. Under public there is what anybody may read, laid out as it is served.
+//
+// What a method has written is on disk when it returns: file and directory are synced. Files appear whole or not at all.
+type Store struct{ dir string }
+
+// OpenStore returns the store in a directory, which it makes if need be.
+func OpenStore(dir string) (*Store, error) {
+	for _, sub := range []string{"public", "private"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil { //nolint:gosec // what is public is for web servers to read; the private one is narrowed below
+			return nil, fmt.Errorf("translog: open the store: %w", err)
+		}
+	}
+	if err := os.Chmod(filepath.Join(dir, "private"), 0o700); err != nil { //nolint:gosec // a directory needs its x
+		return nil, fmt.Errorf("translog: open the store: %w", err)
+	}
+	return &Store{dir: dir}, nil
+}
+
+// Public is the directory of what anybody may read.
+func (s *Store) Public() string { return filepath.Join(s.dir, "public") }
+
+// Private is the directory of what proofs are made from, which is nobody's to read.
+func (s *Store) Private() string { return filepath.Join(s.dir, "private") }
+
+// Lock makes the caller the only one who writes to the store, in this process and in all others of this file system, until it calls unlock. The lock of a
+// process that dies is gone with it. It returns ErrBusy at once if another has it.
+func (s *Store) Lock() (unlock func(), err error) {
+	f, err := os.OpenFile(filepath.Join(s.dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("translog: lock the store: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil { //nolint:gosec // a descriptor is a small number
+		f.Close() //nolint:errcheck,gosec // nothing was written
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, ErrBusy
+		}
+		return nil, fmt.Errorf("translog: lock the store: %w", err)
+	}
+	return func() { f.Close() }, nil //nolint:errcheck,gosec // closing gives the lock back, and nothing was written
+}
+
+// Head returns the last checkpoint that was signed, as it was signed, or nil before the first.
+func (s *Store) Head() ([]byte, error) {
+	head, err := os.ReadFile(filepath.Join(s.dir, "head"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return head, err
+}
+
+// SwapHead puts next in the place of head, if that is still old (nil for none), and returns ErrHeadMoved if it is not. The caller has the lock.
+func (s *Store) SwapHead(old, next []byte) error {
+	now, err := s.Head()
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(now, old) {
+		return ErrHeadMoved
+	}
+	return write(filepath.Join(s.dir, "head"), next)
+}
+
+// Publish writes a file that anybody may read, in the place of what was there.
+func (s *Store) Publish(name string, data []byte) error {
+	return write(filepath.Join(s.Public(), filepath.FromSlash(name)), data)
+}
+
+// Read returns a file that anybody may read, or fs.ErrNotExist.
+func (s *Store) Read(name string) ([]byte, error) {
+	return os.ReadFile(filepath.Join(s.Public(), filepath.FromSlash(name)))
+}
+
+// ReadTile returns w hashes of a tile (or the bundle of w entries, at level -1 of [tlog.Tile]), also where only a wider form of it is kept.
+func (s *Store) readTile(t tlog.Tile) ([]byte, error) {
+	data, err := s.Read(tilePath(t))
+	if !errors.Is(err, fs.ErrNotExist) || t.W == tileWidth {
+		return data, err
+	}
+	full := t
+	full.W = tileWidth
+	data, err = s.Read(tilePath(full))
+	if err != nil || t.L < 0 {
+		return data, err
+	}
+	return data[:min(len(data), t.W*tlog.HashSize)], nil
+}
+
+// dropPartials removes the partial forms of tiles that are whole by now.
+func (s *Store) dropPartials(t tlog.Tile) {
+	t.W = tileWidth
+	os.RemoveAll(filepath.Join(s.Public(), filepath.FromSlash(tilePath(t))) + ".p") //nolint:errcheck,gosec // what stays does no harm
+}
+
+// tilePath is where tlog-tiles has a tile, or, for level -1, a bundle of entries.
+func tilePath(t tlog.Tile) string {
+	level := "entries"
+	if t.L >= 0 {
+		level = strconv.Itoa(t.L)
+	}
+	n := t.N
+	name := fmt.Sprintf("%03d", n%1000)
+	for n >= 1000 {
+		n /= 1000
+		name = fmt.Sprintf("x%03d/%s", n%1000, name)
+	}
+	if t.W < tileWidth {
+		name += ".p/" + strconv.Itoa(t.W)
+	}
+	return path.Join("tile", level, name)
+}
+
+// write puts data in a file's place, on disk, whole.
+func write(name string, data []byte) error {
+	dir := filepath.Dir(name)
+	if err := makeDir(dir); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) //nolint:errcheck // it is gone by then, unless something failed
+	_, err = f.Write(data)
+	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()) //nolint:gosec // for web servers to read
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), name); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// makeDir makes a directory and those above it, each on disk in the one that holds it.
+func makeDir(dir string) error {
+	err := os.Mkdir(dir, 0o755) //nolint:gosec // for web servers to read
+	switch {
+	case err == nil:
+		return syncDir(filepath.Dir(dir))
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		if err := makeDir(filepath.Dir(dir)); err != nil {
+			return err
+		}
+		return makeDir(dir)
+	}
+	return err
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir) //nolint:gosec // a directory of the store
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

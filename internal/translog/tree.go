@@ -1,0 +1,150 @@
+package translog
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/ballast-compute/ballast/internal/leaf"
+)
+
+// Tree is a tree of the log: its size and its root.
+type Tree = tlog.Tree
+
+// errTree means that tiles are not those of the tree that they should be of.
+var errTree = errors.New("translog: tiles do not make up the tree")
+
+// emptyRoot is the root of a tree of nothing: SHA-256 of no bytes.
+func emptyTree() Tree {
+	root, err := tlog.TreeHash(0, nil)
+	if err != nil {
+		panic(err) // of no hashes, none can be missing
+	}
+	return Tree{Hash: root}
+}
+
+// checkpointText is the body of a checkpoint of C2SP tlog-checkpoint.
+func checkpointText(origin string, t Tree) string {
+	return fmt.Sprintf("%s\n%d\n%s\n", origin, t.N, base64.StdEncoding.EncodeToString(t.Hash[:]))
+}
+
+// openCheckpoint reads a checkpoint that the log of this key has signed.
+func openCheckpoint(signed []byte, by note.Verifier) (Tree, error) {
+	n, err := note.Open(signed, note.VerifierList(by))
+	if err != nil {
+		return Tree{}, fmt.Errorf("translog: checkpoint: %w", err)
+	}
+	var t Tree
+	var origin, root string
+	if _, err := fmt.Sscanf(n.Text, "%s\n%d\n%s\n", &origin, &t.N, &root); err != nil {
+		return Tree{}, fmt.Errorf("translog: checkpoint: %w", err)
+	}
+	if t.Hash, err = tlog.ParseHash(root); err != nil || checkpointText(by.Name(), t) != n.Text {
+		return Tree{}, fmt.Errorf("translog: checkpoint is not one of %s", by.Name())
+	}
+	return t, nil
+}
+
+// tiles reads hashes of a tree from the tiles of a store. [tlog.TileHashReader] checks each tile against the root.
+type tiles struct{ store *Store }
+
+func (tiles) Height() int                     { return tileHeight }
+func (tiles) SaveTiles([]tlog.Tile, [][]byte) {}
+func (r tiles) ReadTiles(ts []tlog.Tile) ([][]byte, error) {
+	data := make([][]byte, len(ts))
+	for i, t := range ts {
+		var err error
+		if data[i], err = r.store.readTile(t); err != nil {
+			return nil, err
+		}
+	}
+	return data, nil
+}
+
+func (s *Store) hashes(of Tree) tlog.HashReader { return tlog.TileHashReader(of, tiles{s}) }
+
+// growth is a tree on its way from one size to a larger: the hashes that are new in it, by the index at which tlog stores them.
+type growth struct {
+	from, to Tree
+	below    tlog.HashReader
+	fresh    map[int64]tlog.Hash
+}
+
+// grow appends leaves to a tree whose other hashes below has.
+func grow(from Tree, below tlog.HashReader, leaves []leaf.Hash) (*growth, error) {
+	g := &growth{from: from, to: from, below: below, fresh: make(map[int64]tlog.Hash, 2*len(leaves))}
+	for _, h := range leaves {
+		stored, err := tlog.StoredHashesForRecordHash(g.to.N, tlog.Hash(h), g)
+		if err != nil {
+			return nil, fmt.Errorf("translog: append to the tree: %w", err)
+		}
+		at := tlog.StoredHashIndex(0, g.to.N)
+		for i, h := range stored {
+			g.fresh[at+int64(i)] = h
+		}
+		g.to.N++
+	}
+	var err error
+	g.to.Hash, err = tlog.TreeHash(g.to.N, g)
+	return g, err
+}
+
+// ReadHashes implements [tlog.HashReader].
+func (g *growth) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	hashes := make([]tlog.Hash, len(indexes))
+	var missing []int64
+	var places []int
+	for i, index := range indexes {
+		if h, ok := g.fresh[index]; ok {
+			hashes[i] = h
+		} else {
+			missing, places = append(missing, index), append(places, i)
+		}
+	}
+	if len(missing) == 0 {
+		return hashes, nil
+	}
+	old, err := g.below.ReadHashes(missing)
+	if err != nil {
+		return nil, err
+	}
+	for i, place := range places {
+		hashes[place] = old[i]
+	}
+	return hashes, nil
+}
+
+// tiles returns the tiles that are new in the larger tree, with their hashes.
+func (g *growth) tiles() (ts []tlog.Tile, data [][]byte, err error) {
+	ts = tlog.NewTiles(tileHeight, g.from.N, g.to.N)
+	for _, t := range ts {
+		hashes, err := tlog.ReadTileData(t, g)
+		if err != nil {
+			return nil, nil, fmt.Errorf("translog: tile %s: %w", tilePath(t), err)
+		}
+		data = append(data, hashes)
+	}
+	return ts, data, nil
+}
+
+// proveGrowth checks, from what the store has, that a tree extends another: a consistency proof is made and verified. Of a tree
+// of nothing every tree is an extension, and there is no proof to make.
+func (s *Store) proveGrowth(from, to Tree) error {
+	if from.N == 0 || from.N == to.N {
+		if from.N == to.N && from.Hash != to.Hash {
+			return errTree
+		}
+		return nil
+	}
+	proof, err := tlog.ProveTree(to.N, from.N, s.hashes(to))
+	if err != nil {
+		return fmt.Errorf("%w: %w", errTree, err)
+	}
+	if err := tlog.CheckTree(proof, to.N, to.Hash, from.N, from.Hash); err != nil {
+		return fmt.Errorf("%w: %w", errTree, err)
+	}
+	return nil
+}
