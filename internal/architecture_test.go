@@ -22,7 +22,7 @@ var floors = [][]string{
 	{"cmd/"},
 	{"internal/simulation"},
 	{"internal/httpapi"},
-	{"internal/eventpost", "internal/jobs", "internal/push"},
+	{"internal/eventpost", "internal/jobs", "internal/push", "internal/translog"},
 	{"internal/dispatch"},
 	{"internal/settlement"},
 	{"internal/httpapi/docs", "internal/httpapi/wire", "internal/events", "internal/redeem"},

@@ -39,8 +39,8 @@ func ParseKey(skey string) (*Key, error) {
 	if err != nil {
 		return nil, ErrKey
 	}
-	encoded := skey[strings.LastIndexByte(skey, '+')+1:]
-	raw, err := base64.StdEncoding.DecodeString(encoded)
+	fields := strings.SplitN(skey, "+", 5) // base64 may have a plus of its own
+	raw, err := base64.StdEncoding.DecodeString(fields[4])
 	if err != nil || len(raw) != 1+ed25519.SeedSize {
 		return nil, ErrKey
 	}
