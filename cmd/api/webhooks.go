@@ -20,16 +20,18 @@ const (
 	sendEvery  = 500 * time.Millisecond
 	// couriers is how many endpoints a process sends to at the same time.
 	couriers = 4
-	// busyQueue is how many commands wait when the write path needs the machine more than webhooks do.
+	// busyQueue is how many commands wait for their commit when the write path needs the machine more than webhooks do.
 	busyQueue = 32
 )
 
 // webhookLoops hand over what happened, and send it.
 func (v *service) webhookLoops() []jobs.Loop {
+	busy := func() bool { return v.books.Undecided() > busyQueue }
 	relay := events.NewRelay(v.reads, v.feed)
+	relay.Busy = busy
 	courier := &events.Courier{
 		DB: v.reads, Feed: v.feed, Vault: v.vault, Sender: eventpost.Sender{Client: v.outbound}, Encode: httpapi.EncodeEvent,
-		Observer: newWebhookMetrics(v.metrics.Registry), Busy: func() bool { return v.books.Waiting() > busyQueue },
+		Observer: newWebhookMetrics(v.metrics.Registry), Busy: busy,
 	}
 	loops := []jobs.Loop{{Every: relayEvery, Sweep: jobs.Sweep{Name: "relay_events", Run: relay.Run}}}
 	for range couriers {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -18,7 +19,7 @@ type Backlog struct {
 }
 
 // An endpoint has at most some hundred deliveries that are pending, and what is next in the journal for one of many is looked up once. Where fewer are
-// pending than the relay hands over at once, it is not behind.
+// pending than the relay leaves waiting in any case, it is not behind.
 const backlogSQL = `
 SELECT COALESCE(sum(due.n), 0), COALESCE(ballast_now() - min(due.since), interval '0'), COALESCE(ballast_now() - min(next.at), interval '0')
 FROM webhook_endpoints e
@@ -32,6 +33,9 @@ WHERE e.status = 'enabled'`
 
 // ReadBacklog says how far behind webhooks are. It costs as much as there are deliveries pending, and no more in a long journal.
 func ReadBacklog(ctx context.Context, db *pgxpool.Pool) (b Backlog, err error) {
-	err = db.QueryRow(ctx, backlogSQL, relayPage).Scan(&b.Due, &b.Lag, &b.Behind)
+	err = byIndex(ctx, db, func(rows pgx.Rows) error {
+		_, err := pgx.ForEachRow(rows, []any{&b.Due, &b.Lag, &b.Behind}, func() error { return nil })
+		return err
+	}, backlogSQL, busyPending-batch)
 	return b, wrap("backlog", err)
 }

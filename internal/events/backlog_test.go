@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/ballast-compute/ballast/internal/events"
+	"github.com/ballast-compute/ballast/internal/ledger"
 )
 
 func (o *office) backlog() events.Backlog {
@@ -74,5 +75,48 @@ func TestBacklogTellsOfWhatIsLeftInTheJournal(t *testing.T) {
 	o.work()
 	if got := o.backlog(); got != (events.Backlog{}) {
 		t.Errorf("when all is sent: %+v", got)
+	}
+}
+
+// While others need the machine more, an endpoint waits with no more than is sent soon, and the metrics say what it has not got yet. It has it all
+// when they do not any more.
+func TestWhileBusyLessIsHandedOver(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	alice, a := o.holder(2)
+	o.endpoint(events.Viewer{HolderID: alice})
+	var commands []*ledger.Command
+	for range 500 {
+		commands = append(commands, transfer(a[0], a[1]))
+	}
+	o.submit(commands...)
+	busy := true
+	o.relay.Busy = func() bool { return busy }
+	handOver := func() (made int) {
+		for n := 1; n > 0; made += n {
+			var err error
+			if n, err = o.relay.Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return made
+	}
+	o.clock.Advance(time.Hour)
+	if made := handOver(); made != 192 {
+		t.Errorf("%d were handed over at first", made)
+	}
+	if _, err := o.courier.Deliver(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := o.backlog(); got.Due != 128 || got.Behind != time.Hour {
+		t.Errorf("when some are sent: %+v", got)
+	}
+	if made := handOver(); made != 64 {
+		t.Errorf("%d were handed over in place of 64", made)
+	}
+	busy = false
+	o.work()
+	if sent := len(o.post.take()); sent != 500 {
+		t.Errorf("%d were sent of 500", sent)
 	}
 }

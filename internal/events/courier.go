@@ -67,8 +67,9 @@ type Courier struct {
 	// Busy says that others need the machine more. Then the courier sends no more than BusyRate a second.
 	Busy func() bool
 
-	// turn is held by whoever waits because of that, so that all goroutines together keep to the rate.
-	turn sync.Mutex
+	// passed is when the last turn that was given will have passed: by that all goroutines together keep to the rate.
+	turn   sync.Mutex
+	passed time.Time
 }
 
 // BusyRate is how many deliveries a second a courier makes while the process has better things to do.
@@ -187,17 +188,27 @@ func judge(r Reply) Reply {
 	return r
 }
 
-// giveWay waits after so many deliveries while the process has better things to do.
+// giveWay waits after so many deliveries while the process has better things to do, until the turns of those who came before have passed and its
+// own as well.
 func (c *Courier) giveWay(ctx context.Context, sent int) {
 	if c.Busy == nil || !c.Busy() {
 		return
 	}
-	c.turn.Lock()
-	defer c.turn.Unlock()
-	timer := time.NewTimer(time.Duration(sent) * time.Second / BusyRate)
+	timer := time.NewTimer(time.Until(c.turnOf(sent)))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
+}
+
+// turnOf returns when the turn of so many deliveries has passed.
+func (c *Courier) turnOf(sent int) time.Time {
+	c.turn.Lock()
+	defer c.turn.Unlock()
+	if now := time.Now(); c.passed.Before(now) {
+		c.passed = now
+	}
+	c.passed = c.passed.Add(time.Duration(sent) * time.Second / BusyRate)
+	return c.passed
 }

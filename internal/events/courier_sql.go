@@ -2,11 +2,11 @@ package events
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ballast-compute/ballast/internal/pg"
 )
@@ -37,24 +37,39 @@ SELECT d.id, d.seq, d.event_id, d.tries FROM webhook_endpoints e CROSS JOIN LATE
 	selectSealedSQL = `SELECT id, sealed FROM webhook_secrets WHERE endpoint_id = $1 AND (expires_at IS NULL OR expires_at > ballast_now()) ORDER BY id`
 )
 
+// A plan is kept as long as its connection. Made while few deliveries were kept, it may be to read all of them, and then does so for 30 days of them.
+const byIndexSQL = `
+SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)`
+
+// byIndex asks for rows by plans that stay good however many deliveries are kept. The settings end with the answer.
+func byIndex(ctx context.Context, db *pgxpool.Pool, collect func(rows pgx.Rows) error, sql string, args ...any) error {
+	b := &pgx.Batch{}
+	b.Queue(byIndexSQL)
+	b.Queue(sql, args...).Query(collect)
+	return db.SendBatch(ctx, b).Close()
+}
+
 // take takes an endpoint to which something is due, or returns nil.
 func (c *Courier) take(ctx context.Context) (*bundle, error) {
 	b := &bundle{began: time.Now()}
-	err := c.DB.QueryRow(ctx, takeEndpointSQL, lease).Scan(&b.endpoint, &b.owner.HolderID, &b.owner.ProviderID, &b.url, &b.until, &b.at)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return nil, nil //nolint:nilnil // Nothing is due.
-	}
-	if err != nil {
+	taken := false
+	err := byIndex(ctx, c.DB, func(rows pgx.Rows) error {
+		_, err := pgx.ForEachRow(rows, []any{&b.endpoint, &b.owner.HolderID, &b.owner.ProviderID, &b.url, &b.until, &b.at}, func() error {
+			taken = true
+			return nil
+		})
+		return err
+	}, takeEndpointSQL, lease)
+	if err != nil || !taken {
 		return nil, wrap("take an endpoint", err)
 	}
-	rows, err := c.DB.Query(ctx, takeDueSQL, b.endpoint, batch)
-	if err != nil {
-		return nil, wrap("take deliveries", err)
-	}
-	b.due, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (*parcel, error) {
-		p := &parcel{}
-		return p, row.Scan(&p.delivery, &p.seq, &p.id, &p.tries)
-	})
+	err = byIndex(ctx, c.DB, func(rows pgx.Rows) (err error) {
+		b.due, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (*parcel, error) {
+			p := &parcel{}
+			return p, row.Scan(&p.delivery, &p.seq, &p.id, &p.tries)
+		})
+		return err
+	}, takeDueSQL, b.endpoint, batch)
 	return b, wrap("take deliveries", err)
 }
 
@@ -109,6 +124,7 @@ func (c *Courier) finish(ctx context.Context, b *bundle) error {
 	return wrap("finish", pg.InTx(ctx, c.DB, pgx.TxOptions{}, func(tx pgx.Tx) error {
 		q := &pgx.Batch{}
 		q.Queue(`SET LOCAL synchronous_commit = off`)
+		q.Queue(byIndexSQL)
 		q.Queue(logAttemptsSQL, v.ids, v.outcomes, v.answers, v.took)
 		q.Queue(finishDeliveriesSQL, v.ids, v.statuses, v.pauses)
 		q.Queue(releaseSQL, b.endpoint, b.until, v.delivered, v.failed)

@@ -23,6 +23,9 @@ type Query struct {
 	Types []Type
 	// Limit is how many at most.
 	Limit int
+
+	// bare is for who asks which events there are, and not what they say.
+	bare bool
 }
 
 // Read returns the events that follow After. A page may be empty and yet have more after it.
@@ -31,13 +34,18 @@ func (f *Feed) Read(ctx context.Context, q Query) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
-	return f.readUpTo(ctx, q, upTo)
+	p, err := f.readUpTo(ctx, q, upTo)
+	if err != nil {
+		return Page{}, err
+	}
+	p.Own, err = f.ownOf(ctx, q.Viewer, p.Events)
+	return p, err
 }
 
 // Latest returns the place after everything that there is now.
 func (f *Feed) Latest(ctx context.Context) (int64, error) { return f.horizon.Move(ctx) }
 
-// readUpTo is Read without looking how far the horizon has come. What is asked for from beyond it, another process has seen.
+// readUpTo is Read without looking how far the horizon has come, and whose the accounts are. What is asked for from beyond it, another process has seen.
 func (f *Feed) readUpTo(ctx context.Context, q Query, upTo int64) (Page, error) {
 	p := Page{Next: q.After}
 	for range maxStretches {
@@ -51,15 +59,13 @@ func (f *Feed) readUpTo(ctx context.Context, q Query, upTo int64) (Page, error) 
 		}
 	}
 	p.More = p.Next < upTo
-	var err error
-	p.Own, err = f.ownOf(ctx, q.Viewer, p.Events)
-	return p, err
+	return p, nil
 }
 
 // stretch puts what the journal and the table of events have into one order, as far as both are known.
 func (f *Feed) stretch(ctx context.Context, q Query, upTo int64) (found []Event, next int64, err error) {
 	transactions, next, err := f.books.Forward(ctx, ledger.Stretch{
-		After: q.After, UpTo: upTo, Owner: q.owner(), Kinds: kindsOf(q.Types), Limit: q.Limit,
+		After: q.After, UpTo: upTo, Owner: q.owner(), Kinds: kindsOf(q.Types), Limit: q.Limit, Bare: q.bare,
 	})
 	if err != nil {
 		return nil, 0, err
@@ -124,6 +130,10 @@ func (f *Feed) ownOf(ctx context.Context, v Viewer, events []Event) (map[uuid.UU
 const (
 	selectToldSQL = `SELECT seq, id, type, object_type, object_id, data, created_at FROM events WHERE `
 
+	selectToldAtSQL = `
+SELECT e.seq, e.id, e.type, e.object_type, e.object_id, e.data, e.created_at FROM unnest($1::bigint[]) AS wanted (seq)
+CROSS JOIN LATERAL (SELECT * FROM events WHERE events.seq = wanted.seq OFFSET 0) AS e`
+
 	// Of a filter that is not there, nothing is said, so that each has a plan and an index of its own.
 	toldAfterSQL = `seq > $1 AND seq <= $2 AND ($4::text[] IS NULL OR type = ANY($4)) `
 )
@@ -145,7 +155,7 @@ func selectTold(ctx context.Context, db querier, q Query, types []Type, upTo int
 }
 
 func selectToldAt(ctx context.Context, db querier, seqs []int64) ([]Event, error) {
-	rows, err := db.Query(ctx, selectToldSQL+`seq = ANY($1)`, seqs)
+	rows, err := db.Query(ctx, selectToldAtSQL, seqs)
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,8 @@ const (
 	relayPage = 200
 	// maxPending is how many deliveries of one endpoint may wait. The rest stays where it is, in the journal, and costs nothing until then.
 	maxPending = 400
+	// busyPending is the same while the process has better things to do: enough for its couriers to have a batch at any time, and not more.
+	busyPending = 3 * batch
 	// relayLease is for how long the relay belongs to a process that has not said so again.
 	relayLease = 10 * time.Second
 	// relayWindow is how many places of the order are looked at at once for endpoints that have had everything so far.
@@ -30,6 +32,8 @@ type Relay struct {
 	db   *pgxpool.Pool
 	feed *Feed
 	self uuid.UUID
+	// Busy says that others need the machine more. Then no more is handed over than is sent soon. Nil for never.
+	Busy func() bool
 	// looked is how far it is known of every endpoint that is not behind whether there is something for it.
 	looked int64
 	// known has the endpoints that were seen before, and behind those that may have more to get, with the place from which on.
@@ -66,18 +70,27 @@ func (r *Relay) Run(ctx context.Context) (made int, err error) {
 	if err := r.look(ctx, targets, upTo); err != nil {
 		return 0, err
 	}
+	most := r.most()
 	for _, t := range targets {
 		from, some := r.behind[t.id]
-		if !some || t.pending >= maxPending {
+		if !some || t.pending >= most {
 			continue
 		}
-		n, err := r.handOver(ctx, t, max(from, t.position), upTo)
+		n, err := r.handOver(ctx, t, max(from, t.position), upTo, min(relayPage, most-t.pending))
 		if err != nil {
 			return made, err
 		}
 		made += n
 	}
 	return made, nil
+}
+
+// most is how many deliveries of one endpoint may wait now.
+func (r *Relay) most() int {
+	if r.Busy != nil && r.Busy() {
+		return busyPending
+	}
+	return maxPending
 }
 
 // forget makes it begin anew: what others have done meanwhile, it does not know.
@@ -104,14 +117,13 @@ func (r *Relay) begin(ctx context.Context) (targets []target, mine bool, err err
 	if err != nil || tag.RowsAffected() == 0 {
 		return nil, false, wrap("hold the relay", err)
 	}
-	rows, err := r.db.Query(ctx, targetsSQL, maxPending)
-	if err != nil {
-		return nil, false, wrap("endpoints", err)
-	}
-	targets, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (t target, err error) {
-		err = row.Scan(&t.id, &t.owner.HolderID, &t.owner.ProviderID, &t.types, &t.position, &t.pending)
-		return t, err
-	})
+	err = byIndex(ctx, r.db, func(rows pgx.Rows) (err error) {
+		targets, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (t target, err error) {
+			err = row.Scan(&t.id, &t.owner.HolderID, &t.owner.ProviderID, &t.types, &t.position, &t.pending)
+			return t, err
+		})
+		return err
+	}, targetsSQL, maxPending)
 	return targets, true, wrap("endpoints", err)
 }
 
@@ -207,13 +219,13 @@ FROM moved, unnest($4::uuid[], $5::bigint[], $6::uuid[], $7::text[], $8::uuid[])
 ON CONFLICT ON CONSTRAINT webhook_deliveries_once DO NOTHING`
 
 // handOver makes deliveries of a page of what the owner of an endpoint sees.
-func (r *Relay) handOver(ctx context.Context, t target, from, upTo int64) (int, error) {
+func (r *Relay) handOver(ctx context.Context, t target, from, upTo int64, page int) (int, error) {
 	types, known := Select(t.types)
 	if !known { // A type that there was once. What is left of the words may be none, which is not all.
 		types, _ = Select(slices.DeleteFunc(slices.Clone(t.types), func(word string) bool { _, ok := Select([]string{word}); return !ok }))
 		types = append(types, WebhookTest)
 	}
-	p, err := r.feed.readUpTo(ctx, Query{Viewer: t.owner, After: from, Types: types, Limit: relayPage}, upTo)
+	p, err := r.feed.readUpTo(ctx, Query{Viewer: t.owner, After: from, Types: types, Limit: page, bare: true}, upTo)
 	if err != nil {
 		return 0, err
 	}

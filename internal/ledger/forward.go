@@ -26,9 +26,11 @@ type Stretch struct {
 	Kinds []Kind
 	// Limit is how many at most.
 	Limit int
+	// Bare leaves out the postings.
+	Bare bool
 }
 
-// Forward returns transactions with their postings, oldest first, and the seq up to which there are no others: the last one's where there
+// Forward returns transactions with their postings, unless they are to be bare, oldest first, and the seq up to which there are no others: the last one's where there
 // are as many as the limit, and otherwise as far as it looked, which may be less far than was asked. What it costs does not grow with
 // the journal.
 func (l *Ledger) Forward(ctx context.Context, s Stretch) (found []*Transaction, upTo int64, err error) {
@@ -51,7 +53,7 @@ func (l *Ledger) Forward(ctx context.Context, s Stretch) (found []*Transaction, 
 	if len(seqs) == 0 {
 		return nil, upTo, nil
 	}
-	if found, err = l.transactions(ctx, seqs); err != nil {
+	if found, err = l.read(ctx, seqs, s.Bare); err != nil {
 		return nil, 0, fmt.Errorf("ledger: forward: %w", err)
 	}
 	slices.Reverse(found)
@@ -81,11 +83,11 @@ func (l *Ledger) scan(ctx context.Context, s Stretch) (seqs []int64, upTo int64,
 	if s.Owner != uuid.Nil {
 		query, args = scanOwnersForwardSQL, append(args, s.Owner)
 	}
-	rows, err := l.pool.Query(ctx, query, args...)
+	err = l.byIndex(ctx, func(rows pgx.Rows) (err error) {
+		seqs, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+		return err
+	}, query, args...)
 	if err != nil {
-		return nil, 0, err
-	}
-	if seqs, err = pgx.CollectRows(rows, pgx.RowTo[int64]); err != nil {
 		return nil, 0, err
 	}
 	if len(seqs) == s.Limit {
@@ -97,22 +99,21 @@ func (l *Ledger) scan(ctx context.Context, s Stretch) (seqs []int64, upTo int64,
 // seek takes the next entries of each account, whatever lies between. Where an account has more of them than were taken, what is known
 // ends with the last that was.
 func (l *Ledger) seek(ctx context.Context, s Stretch, accounts []uuid.UUID) (seqs []int64, upTo int64, err error) {
-	rows, err := l.pool.Query(ctx, seekForwardSQL, accounts, s.After, s.UpTo, s.Kinds, s.Limit)
-	if err != nil {
-		return nil, 0, err
-	}
 	upTo = s.UpTo
 	var seq int64
 	var wanted, last bool
-	_, err = pgx.ForEachRow(rows, []any{&seq, &wanted, &last}, func() error {
-		if wanted {
-			seqs = append(seqs, seq)
-		}
-		if last {
-			upTo = min(upTo, seq)
-		}
-		return nil
-	})
+	err = l.byIndex(ctx, func(rows pgx.Rows) error {
+		_, err := pgx.ForEachRow(rows, []any{&seq, &wanted, &last}, func() error {
+			if wanted {
+				seqs = append(seqs, seq)
+			}
+			if last {
+				upTo = min(upTo, seq)
+			}
+			return nil
+		})
+		return err
+	}, seekForwardSQL, accounts, s.After, s.UpTo, s.Kinds, s.Limit)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -128,7 +129,7 @@ func (l *Ledger) seek(ctx context.Context, s Stretch, accounts []uuid.UUID) (seq
 
 // At returns those transactions of these seqs that there are.
 func (l *Ledger) At(ctx context.Context, seqs []int64) ([]*Transaction, error) {
-	return l.transactions(ctx, seqs)
+	return l.read(ctx, seqs, false)
 }
 
 // OwnedOf returns those of the accounts that belong to a holder, or to a provider and its pledges.
@@ -150,10 +151,11 @@ const (
 	scanForwardSQL = `
 SELECT seq FROM transactions WHERE seq > $1 AND seq <= $2 AND kind = ANY($3) ORDER BY seq LIMIT $4`
 
-	// The OFFSET of EXISTS keeps it from being joined, for which the planner may read all postings there are.
+	// Seqs come in their order, and looking whose they are ends with the page: sorted afterwards, whose they are would be looked up for all of the
+	// window. The OFFSET of EXISTS keeps it from being joined, for which the planner may read all postings there are.
 	scanOwnersForwardSQL = `
-SELECT t.seq FROM transactions t
-WHERE t.seq > $1 AND t.seq <= $2 AND t.kind = ANY($3) AND EXISTS (
+SELECT t.seq FROM (SELECT seq FROM transactions WHERE seq > $1 AND seq <= $2 AND kind = ANY($3) ORDER BY seq OFFSET 0) AS t
+WHERE EXISTS (
     SELECT FROM postings p
     CROSS JOIN LATERAL (SELECT holder_id, provider_id FROM accounts WHERE accounts.id = p.from_account
                         UNION ALL SELECT holder_id, provider_id FROM accounts WHERE accounts.id = p.to_account OFFSET 0) AS party

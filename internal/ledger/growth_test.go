@@ -52,6 +52,64 @@ func TestWhatAGroupReadsDoesNotGrowWithTheJournal(t *testing.T) {
 	}
 }
 
+// What is told of events is read by plans that were made for a small journal, too. A page of an owner with many accounts reads the postings of as many
+// transactions as it has, wherever it is in the journal, and reading transactions by their places reads nothing else.
+func TestWhatAPageOfEventsReadsDoesNotGrowWithTheJournal(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	config := db.App.Config().Copy()
+	config.MaxConns = 1
+	reads, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reads.Close()
+	b := openBooks(t, reads, db.App, db.Pool, ledger.Options{})
+	alice, bob := b.account(sch(1000)), b.account(0)
+	for range 40 {
+		b.account(0)
+	}
+	horizon := ledger.NewHorizon(db.App)
+	page := func() (read int64) {
+		upTo, err := horizon.Move(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := b.readOfPostings(reads)
+		found, _, err := b.Forward(t.Context(), ledger.Stretch{
+			After: max(0, upTo-4000), UpTo: upTo, Owner: b.holder, Kinds: []ledger.Kind{ledger.KindTransfer}, Limit: 20,
+		})
+		if err != nil || len(found) != 20 || len(found[0].Postings) != 1 {
+			t.Fatalf("%d transactions, %v", len(found), err)
+		}
+		return b.readOfPostings(reads) - before
+	}
+	b.mustTransfer(alice, bob, 20)
+	b.exec(`ANALYZE`) // All of it is one page, says the planner from now on.
+	reads.Reset()
+	for range 8 { // Now the plans are made, and kept.
+		page()
+	}
+	few := page()
+	b.mustTransfer(alice, bob, 12_000)
+	if many := page(); few == 0 || many > 2*few+20 {
+		t.Errorf("a page of 20 read %d postings after 12,000, and %d before", many, few)
+	}
+}
+
+// readOfPostings is how many postings a pool's only connection has read.
+func (b *books) readOfPostings(reads *pgxpool.Pool) (n int64) {
+	b.t.Helper()
+	if _, err := reads.Exec(b.t.Context(), `SELECT pg_stat_force_next_flush()`); err != nil {
+		b.t.Fatal(err)
+	}
+	const read = `SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = 'postings'`
+	if err := b.owner.QueryRow(b.t.Context(), read).Scan(&n); err != nil {
+		b.t.Fatal(err)
+	}
+	return n
+}
+
 // mustTransfer makes transfers in groups.
 func (b *books) mustTransfer(from, to uuid.UUID, n int) {
 	b.t.Helper()

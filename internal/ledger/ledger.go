@@ -95,6 +95,10 @@ func (l *Ledger) Close(ctx context.Context) error { return l.writer.close(ctx) }
 // Waiting returns how many commands wait for a worker.
 func (l *Ledger) Waiting() int { return int(l.writer.waiting.Load()) }
 
+// Undecided returns how many commands wait for a worker or for the COMMIT of their group. Unlike those that wait, which are none whenever a worker has
+// just taken them all, it says how much there is to do.
+func (l *Ledger) Undecided() int { return int(l.writer.waiting.Load() + l.writer.taken.Load()) }
+
 func (o Options) withDefaults() Options {
 	if o.Workers == 0 {
 		o.Workers = 1

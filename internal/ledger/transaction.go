@@ -18,7 +18,7 @@ func (l *Ledger) Transaction(ctx context.Context, transaction uuid.UUID) (*Trans
 	if err != nil {
 		return nil, err
 	}
-	found, err := l.transactions(ctx, []int64{seq})
+	found, err := l.read(ctx, []int64{seq}, false)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,9 @@ func (l *Ledger) ReversedBy(ctx context.Context, seqs ...int64) (map[int64]uuid.
 
 // IDs returns the ids of the transactions with these seqs.
 func (l *Ledger) IDs(ctx context.Context, seqs ...int64) (map[int64]uuid.UUID, error) {
-	rows, err := l.pool.Query(ctx, `SELECT seq, id FROM transactions WHERE seq = ANY($1)`, seqs)
+	rows, err := l.pool.Query(ctx, `
+SELECT t.seq, t.id FROM unnest($1::bigint[]) AS wanted (seq)
+CROSS JOIN LATERAL (SELECT seq, id FROM transactions WHERE transactions.seq = wanted.seq OFFSET 0) AS t`, seqs)
 	if err != nil {
 		return nil, err
 	}
@@ -82,13 +84,27 @@ func (l *Ledger) Transactions(ctx context.Context, f TransactionFilter) ([]*Tran
 	if err != nil || len(seqs) == 0 {
 		return nil, err
 	}
-	return l.transactions(ctx, seqs)
+	return l.read(ctx, seqs, false)
 }
 
-func (l *Ledger) transactions(ctx context.Context, seqs []int64) ([]*Transaction, error) {
+// byIndex asks for rows by plans that stay good however far the journal grows. The settings end with the answer.
+func (l *Ledger) byIndex(ctx context.Context, collect func(rows pgx.Rows) error, sql string, args ...any) error {
+	b := &pgx.Batch{}
+	b.Queue(byIndexSQL)
+	b.Queue(sql, args...).Query(collect)
+	return l.pool.SendBatch(ctx, b).Close()
+}
+
+// read reads transactions, newest first, and their postings unless they are to be bare.
+func (l *Ledger) read(ctx context.Context, seqs []int64, bare bool) ([]*Transaction, error) {
 	var found []*Transaction
 	b := &pgx.Batch{}
-	queueTransactions(b, seqs, &found)
+	b.Queue(byIndexSQL)
+	if bare {
+		queueHeaders(b, seqs, &found)
+	} else {
+		queueTransactions(b, seqs, &found)
+	}
 	err := l.pool.SendBatch(ctx, b).Close()
 	return found, err
 }

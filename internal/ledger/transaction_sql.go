@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"slices"
+
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
@@ -9,24 +11,37 @@ const (
 	transactionColumnsSQL = `seq, id, kind, caller, idempotency_digest, request_digest, subject_id, epoch_id, reverses,
     reference, metadata, details, created_at`
 
-	selectTransactionsSQL = `SELECT ` + transactionColumnsSQL + ` FROM transactions WHERE seq = ANY($1) ORDER BY seq DESC`
+	// Each is looked up by its key. Asked for as a list, with statistics of a while ago, the planner may read all of the journal.
+	selectTransactionsSQL = `
+SELECT ` + transactionColumnsSQL + ` FROM unnest($1::bigint[]) AS wanted (at)
+CROSS JOIN LATERAL (SELECT * FROM transactions WHERE transactions.seq = wanted.at OFFSET 0) AS t
+ORDER BY seq DESC`
 
 	selectPostingsSQL = `
 SELECT seq, from_account, to_account, asset, amount, from_balance, from_version, to_balance, to_version
-FROM postings WHERE seq = ANY($1) ORDER BY seq, line`
+FROM unnest($1::bigint[]) AS wanted (at)
+CROSS JOIN LATERAL (SELECT * FROM postings WHERE postings.seq = wanted.at OFFSET 0) AS p
+ORDER BY seq, line`
 )
+
+// queueHeaders queues reading the transactions without their postings into *into, newest first.
+func queueHeaders(b *pgx.Batch, seqs []int64, into *[]*Transaction) {
+	seqs = slices.Compact(slices.Sorted(slices.Values(seqs)))
+	b.Queue(selectTransactionsSQL, seqs).Query(func(rows pgx.Rows) (err error) {
+		*into, err = pgx.CollectRows(rows, scanTransaction)
+		return err
+	})
+}
 
 // queueTransactions queues reading the transactions with their postings into *into, newest first.
 func queueTransactions(b *pgx.Batch, seqs []int64, into *[]*Transaction) {
-	bySeq := make(map[int64]*Transaction, len(seqs))
-	b.Queue(selectTransactionsSQL, seqs).Query(func(rows pgx.Rows) (err error) {
-		*into, err = pgx.CollectRows(rows, scanTransaction)
+	queueHeaders(b, seqs, into)
+	seqs = slices.Compact(slices.Sorted(slices.Values(seqs)))
+	b.Queue(selectPostingsSQL, seqs).Query(func(rows pgx.Rows) error {
+		bySeq := make(map[int64]*Transaction, len(*into))
 		for _, t := range *into {
 			bySeq[t.Seq] = t
 		}
-		return err
-	})
-	b.Queue(selectPostingsSQL, seqs).Query(func(rows pgx.Rows) error {
 		var seq int64
 		var p Posting
 		_, err := pgx.ForEachRow(rows, []any{

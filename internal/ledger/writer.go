@@ -20,6 +20,7 @@ type writer struct {
 
 	queue   chan *item
 	waiting atomic.Int64 // commands in queue
+	taken   atomic.Int64 // commands that workers have taken from it and not yet decided
 	// groupTime is how long a group takes as of late, in nanoseconds.
 	groupTime atomic.Int64
 
@@ -188,26 +189,27 @@ func (w *writer) await(ctx context.Context, it *item) []Verdict {
 // work commits group after group until the queue is closed and empty.
 func (w *writer) work() {
 	for first := range w.queue {
-		if group := w.gather(first); len(group) > 0 {
+		group, commands := w.gather(first)
+		if len(group) > 0 {
 			w.commit(group)
 		}
+		w.taken.Add(int64(-commands))
 	}
 }
 
-// gather takes what waits behind first, up to MaxBatch commands, without waiting for more.
-func (w *writer) gather(first *item) []*item {
-	var group []*item
-	commands := 0
+// gather takes what waits behind first, up to MaxBatch commands, without waiting for more, and counts them as taken.
+func (w *writer) gather(first *item) (group []*item, commands int) {
 	for it := first; it != nil; {
 		w.waiting.Add(-int64(len(it.unit)))
 		if it.state.CompareAndSwap(itemWaiting, itemTaken) {
 			group = append(group, it)
 			commands += len(it.unit)
+			w.taken.Add(int64(len(it.unit)))
 		} else {
 			w.leave(it.unit)
 		}
 		if commands >= w.opts.MaxBatch {
-			return group
+			return group, commands
 		}
 		select {
 		case it = <-w.queue:
@@ -215,7 +217,7 @@ func (w *writer) gather(first *item) []*item {
 			it = nil
 		}
 	}
-	return group
+	return group, commands
 }
 
 // enter claims a unit's digests, or none of them and returns idempotency.ErrInProgress.

@@ -136,6 +136,9 @@ func TestAFullQueueRefusesAtOnce(t *testing.T) {
 	for b.Waiting() < 5 {
 		time.Sleep(time.Millisecond)
 	}
+	if n := b.Undecided(); n != 6 {
+		t.Errorf("%d are undecided while five wait behind one", n)
+	}
 	if v := b.Transfer(t.Context(), transfer(alice, bob, 1)); !errors.Is(v.Err, ledger.ErrOverloaded) {
 		t.Errorf("one too many: %v", v.Err)
 	}
@@ -143,6 +146,9 @@ func TestAFullQueueRefusesAtOnce(t *testing.T) {
 	wg.Wait()
 	if b.balance(bob) != 6 {
 		t.Errorf("bob has %d", b.balance(bob))
+	}
+	for b.Undecided() > 0 { // Those who wait are told before the worker counts.
+		time.Sleep(time.Millisecond)
 	}
 }
 
