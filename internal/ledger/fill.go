@@ -70,7 +70,7 @@ func (l *Ledger) fillTx(ctx context.Context, tx pgx.Tx) (int, error) {
 		_, err := tx.Exec(ctx, `UPDATE log_birth SET filled = true`)
 		return 0, err
 	}
-	found, err := l.transactions(ctx, seqs)
+	found, err := l.read(ctx, seqs, false)
 	if err != nil {
 		return 0, err
 	}
