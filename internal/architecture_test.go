@@ -21,6 +21,11 @@ const module = "github.com/ballast-compute/ballast/"
 var floors = [][]string{
 	{"cmd/"},
 	{"internal/simulation"},
+	{"internal/verify"},
+	{"internal/verify/logtest"},
+	{"internal/verify/replay", "internal/verify/signed", "internal/verify/source"},
+	{"internal/verify/entry", "internal/verify/tree"},
+	{"internal/verify/fault"},
 	{"internal/httpapi"},
 	{"internal/eventpost", "internal/jobs", "internal/push", "internal/translog"},
 	{"internal/dispatch"},
@@ -44,7 +49,14 @@ var domain = []string{
 }
 
 // testSupport may be imported by the tests of any package, and by nothing else.
-var testSupport = []string{"internal/pg/pgtest", "internal/outbound/outboundtest"}
+var testSupport = []string{"internal/pg/pgtest", "internal/outbound/outboundtest", "internal/verify/logtest"}
+
+// independent are the beginnings of packages that share nothing with the server but what is named in shared: a verifier that ran the server's code
+// would believe it.
+var (
+	independent = []string{"cmd/ballast-verify", "internal/verify"}
+	shared      = []string{"internal/witness", "internal/sumtree"}
+)
 
 // goPackage is what go list says of a package.
 type goPackage struct {
@@ -80,6 +92,8 @@ func TestFaultsAreFound(t *testing.T) {
 		{"a test that imports from above", goPackage{ImportPath: "internal/anchor", XTestImports: []string{"internal/redeem"}}, []string{"internal/anchor imports internal/redeem, which is not below it"}},
 		{"test support in a program", goPackage{ImportPath: "cmd/api", Imports: []string{"internal/pg/pgtest"}}, []string{"cmd/api imports internal/pg/pgtest outside of tests"}},
 		{"a package without a place", goPackage{ImportPath: "internal/utils"}, []string{"internal/utils has no place on the map"}},
+		{"a database in the verifier", goPackage{ImportPath: "internal/verify/replay", Deps: []string{"fmt", "github.com/jackc/pgx/v5"}}, []string{"internal/verify/replay reaches github.com/jackc/pgx/v5"}},
+		{"the server's encoder in the verifier", goPackage{ImportPath: "cmd/ballast-verify", Deps: []string{module + "internal/leaf", module + "internal/witness"}}, []string{"cmd/ballast-verify reaches internal/leaf"}},
 		{"HTTP in the domain", goPackage{ImportPath: "internal/ledger", Deps: []string{"net/http"}}, []string{"internal/ledger reaches net/http"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -108,6 +122,7 @@ func faultsOf(packages []goPackage) []string {
 			continue
 		}
 		faults = append(faults, faultsOfImports(p)...)
+		faults = append(faults, dependences(p)...)
 		if !slices.Contains(domain, p.name()) {
 			continue
 		}
@@ -115,6 +130,22 @@ func faultsOf(packages []goPackage) []string {
 			if slices.Contains(p.Deps, far) {
 				faults = append(faults, fmt.Sprintf("%s reaches %s", p.name(), far))
 			}
+		}
+	}
+	return faults
+}
+
+// dependences are what an independent package reaches and must not.
+func dependences(p goPackage) []string {
+	if !slices.ContainsFunc(independent, func(place string) bool { return strings.HasPrefix(p.name(), place) }) {
+		return nil
+	}
+	var faults []string
+	for _, path := range p.Deps {
+		name, ours := strings.CutPrefix(path, module)
+		ours = ours && !slices.Contains(shared, name) && !slices.ContainsFunc(independent, func(place string) bool { return strings.HasPrefix(name, place) })
+		if ours || strings.HasPrefix(path, "github.com/jackc/pgx") || path == "database/sql" {
+			faults = append(faults, fmt.Sprintf("%s reaches %s", p.name(), name))
 		}
 	}
 	return faults

@@ -1,0 +1,220 @@
+// Package replay keeps the books again, from the entries of the log alone, and says at which entry a rule of them was broken.
+//
+// The public part of the books needs no key: supply, the hours of every pledge, what every mint was backed by, redemptions, collateral. With
+// an auditor's view the balances of private accounts are replayed too. The rules are those of docs/transparency-log.md.
+//
+// Memory grows with what must be remembered to find it again: about 32 bytes an entry for ids, seqs and reversals, and what is open of pledges,
+// redemptions and holds.
+package replay
+
+import (
+	"bytes"
+	"math"
+
+	"github.com/ballast-compute/ballast/internal/verify/entry"
+	"github.com/ballast-compute/ballast/internal/verify/fault"
+)
+
+// Ledger is the books so far. It is for one goroutine.
+type Ledger struct {
+	parser entry.Parser
+	e      entry.Entry
+	// index is that of the entry at hand.
+	index uint64
+
+	ids     *idSet
+	journal *journal
+	view    *View
+
+	classes     map[string]int
+	classNames  []string
+	pledges     map[entry.ID]*pledge
+	providers   map[entry.ID]*provider
+	redemptions map[entry.ID]*redemption
+	holds       map[entry.ID]int64
+	policies    int64
+	rounding    account
+	// noMintsFrom has, by class, from when its sunset forbids mints.
+	noMintsFrom map[int]int64
+
+	epochs   epochs
+	coverage coverage
+	claims   claims
+	totals   Totals
+}
+
+// Totals are what the log says in all. Minted, Burned, Escrow are in millionths of SCH, latest in microseconds since 1970.
+type Totals struct {
+	Entries        uint64
+	ByType         [entry.Types]uint64
+	ByKind         [entry.Kinds]uint64
+	Postings       uint64
+	Minted, Burned int64
+	// Escrow is what waits in redemptions, which hours earmarked for them answer for.
+	Escrow int64
+	// LatestAt is the latest instant that an entry has.
+	LatestAt int64
+	// SignedPledges counts pledges whose provider's signature was verified.
+	SignedPledges uint64
+	// Liabilities counts proofs of liabilities that agree with the books.
+	Liabilities uint64
+}
+
+// Supply is what holders, holds and escrows have.
+func (t *Totals) Supply() int64 { return t.Minted - t.Burned }
+
+// Outstanding is the supply without what waits in redemptions.
+func (t *Totals) Outstanding() int64 { return t.Supply() - t.Escrow }
+
+// account is a public one: its balance, its version, and the seq of the last transaction that touched it.
+type account struct{ balance, version, seq int64 }
+
+// provider is what the log says of one.
+type provider struct {
+	issuance account
+	escrow   int64
+	// hours are available or backing ones, by class, in millionths.
+	hours []int64
+	keys  [][32]byte
+}
+
+// New returns empty books. expect is how many entries there will be, if that is known; view may be nil.
+func New(expect uint64, view *View) *Ledger {
+	return &Ledger{
+		ids: newIDSet(expect), journal: newJournal(expect), view: view,
+		classes: map[string]int{}, pledges: map[entry.ID]*pledge{}, providers: map[entry.ID]*provider{}, redemptions: map[entry.ID]*redemption{},
+		holds: map[entry.ID]int64{}, noMintsFrom: map[int]int64{}, totals: Totals{LatestAt: math.MinInt64},
+		epochs: epochs{now: none},
+	}
+}
+
+// Add takes the next entry of the log. It returns a [*fault.Fault] if it is no entry, or breaks a rule of the books; after that the books
+// mean nothing more.
+func (l *Ledger) Add(raw []byte) error {
+	l.index = l.totals.Entries
+	if err := l.parser.Parse(raw, &l.e); err != nil {
+		return fault.At(l.index, "entry", "it is not an entry: %v", err)
+	}
+	if err := takers[l.e.Type](l); err != nil {
+		return err
+	}
+	l.totals.Entries++
+	l.totals.ByType[l.e.Type]++
+	if l.e.At > l.totals.LatestAt {
+		l.totals.LatestAt = l.e.At
+		l.advance()
+	}
+	l.watchCoverage()
+	return l.view.reached(l.totals.Entries)
+}
+
+// Totals returns what there is so far.
+func (l *Ledger) Totals() Totals { return l.totals }
+
+// takers take entries of each type into the books.
+var takers = [entry.Types]func(*Ledger) error{
+	entry.TypeTransaction: (*Ledger).transaction,
+	entry.TypePledge:      (*Ledger).pledge,
+	entry.TypeEpoch:       (*Ledger).epoch,
+	entry.TypePolicy:      (*Ledger).policy,
+	entry.TypeSunset:      (*Ledger).sunset,
+	entry.TypeCoverage:    (*Ledger).stateOfCoverage,
+	entry.TypeMarginCall:  (*Ledger).nothing,
+	entry.TypeKey:         (*Ledger).key,
+	entry.TypeLiabilities: (*Ledger).liabilities,
+}
+
+// nothing takes what the parser alone can check.
+func (l *Ledger) nothing() error { return nil }
+
+// broken returns the fault of the entry at hand.
+func (l *Ledger) broken(check, format string, args ...any) *fault.Fault {
+	return fault.At(l.index, check, format, args...)
+}
+
+func (l *Ledger) policy() error {
+	p := &l.e.Policy
+	if !l.ids.add(p.ID) {
+		return l.broken("unique", "the id %s was there before", entry.FormatID("plcy", p.ID))
+	}
+	if p.Version <= l.policies {
+		return l.broken("policy", "policy %d comes after policy %d", p.Version, l.policies)
+	}
+	l.policies = p.Version
+	return nil
+}
+
+func (l *Ledger) sunset() error {
+	s := &l.e.Sunset
+	class := l.class(s.GPUClass)
+	if _, was := l.noMintsFrom[class]; was {
+		return l.broken("sunset", "the end of %s was announced before", s.GPUClass)
+	}
+	l.noMintsFrom[class] = s.NoMintsFrom
+	return nil
+}
+
+func (l *Ledger) stateOfCoverage() error {
+	if !l.epochs.has(l.e.Coverage.Epoch) {
+		return l.broken("epoch", "epoch %s was not announced", entry.FormatID("epoch", l.e.Coverage.Epoch))
+	}
+	return nil
+}
+
+func (l *Ledger) key() error {
+	k := &l.e.Key
+	if k.OfLog {
+		return nil
+	}
+	p := l.provider(k.Provider)
+	for i := range p.keys {
+		if p.keys[i] != k.PublicKey {
+			continue
+		}
+		if !k.Revoked {
+			return l.broken("key", "the key is registered already")
+		}
+		p.keys = append(p.keys[:i], p.keys[i+1:]...)
+		return nil
+	}
+	if k.Revoked {
+		return l.broken("key", "a key ends that was not registered")
+	}
+	p.keys = append(p.keys, k.PublicKey)
+	return nil
+}
+
+// class numbers classes in the order in which they are seen.
+func (l *Ledger) class(name []byte) int {
+	if n, ok := l.classes[string(name)]; ok {
+		return n
+	}
+	n := len(l.classNames)
+	owned := string(bytes.Clone(name))
+	l.classNames = append(l.classNames, owned)
+	l.classes[owned] = n
+	return n
+}
+
+func (l *Ledger) provider(id entry.ID) *provider {
+	p := l.providers[id]
+	if p == nil {
+		p = &provider{}
+		l.providers[id] = p
+	}
+	return p
+}
+
+// at returns the place of a class in a list that is as long as it has to be.
+func at(list *[]int64, class int) *int64 {
+	for len(*list) <= class {
+		*list = append(*list, 0)
+	}
+	return &(*list)[class]
+}
+
+// add returns a + b, and whether that is in range.
+func add(a, b int64) (int64, bool) {
+	sum := a + b
+	return sum, (sum > a) == (b > 0)
+}

@@ -1,0 +1,108 @@
+package replay
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+
+	"github.com/ballast-compute/ballast/internal/verify/entry"
+)
+
+// pledge is what the log says of one.
+type pledge struct {
+	owner    *provider
+	provider entry.ID
+	class    int
+	hours    int64
+	// terms is a hash of what a pledge's entries must agree on.
+	terms [32]byte
+	event entry.PledgeEvent
+	// confirmed says that an entry "active" has come, and activated that the hours have.
+	confirmed, activated bool
+	activatedAt          uint64
+	haircut              int64
+	accounts             [entry.Places]account
+}
+
+// follows has, by event, those that may follow it.
+var follows = [...][]entry.PledgeEvent{
+	entry.Pending:   {entry.Active, entry.Rejected},
+	entry.Active:    {entry.Exhausted, entry.Expired, entry.Defaulted, entry.Released},
+	entry.Rejected:  {},
+	entry.Exhausted: {entry.Active},
+	entry.Expired:   {entry.Active},
+	entry.Defaulted: {},
+	entry.Released:  {entry.Active},
+}
+
+func (l *Ledger) pledge() error {
+	e := &l.e.Pledge
+	terms := termsOf(e)
+	p := l.pledges[e.ID]
+	if p == nil {
+		return l.newPledge(e, terms)
+	}
+	if p.terms != terms {
+		return l.broken("pledge", "pledge %s is not what it was", entry.FormatID("pldg", e.ID))
+	}
+	if !slices.Contains(follows[p.event], e.Event) {
+		return l.broken("pledge", "pledge %s is %s after it was %s", entry.FormatID("pldg", e.ID), e.Event, p.event)
+	}
+	p.event = e.Event
+	if e.Event != entry.Active {
+		return nil
+	}
+	if p.confirmed && p.haircut != max(e.Haircut, 0) {
+		return l.broken("pledge", "the haircut of pledge %s is not what was agreed", entry.FormatID("pldg", e.ID))
+	}
+	p.confirmed, p.haircut = true, max(e.Haircut, 0)
+	return nil
+}
+
+// newPledge begins a pledge, which must be signed if its provider has registered a key.
+func (l *Ledger) newPledge(e *entry.Pledge, terms [32]byte) error {
+	if e.Event != entry.Pending {
+		return l.broken("pledge", "pledge %s begins as %s", entry.FormatID("pldg", e.ID), e.Event)
+	}
+	owner := l.provider(e.Provider)
+	if err := l.signed(e, owner); err != nil {
+		return err
+	}
+	l.pledges[e.ID] = &pledge{owner: owner, provider: e.Provider, class: l.class(e.GPUClass), hours: e.Hours, terms: terms, event: e.Event}
+	return nil
+}
+
+func (l *Ledger) signed(e *entry.Pledge, owner *provider) error {
+	switch {
+	case !e.Signed && len(owner.keys) == 0:
+		return nil
+	case !e.Signed:
+		return l.broken("pledge_signature", "pledge %s is not signed, although its provider has registered a key", entry.FormatID("pldg", e.ID))
+	case !slices.Contains(owner.keys, e.PublicKey):
+		return l.broken("pledge_signature", "pledge %s is signed with a key that its provider has not registered", entry.FormatID("pldg", e.ID))
+	case !ed25519.Verify(e.PublicKey[:], PledgeMessage(e), e.Signature[:]):
+		return l.broken("pledge_signature", "the signature of pledge %s is not one of its provider", entry.FormatID("pldg", e.ID))
+	}
+	l.totals.SignedPledges++
+	return nil
+}
+
+// PledgeMessage returns what a provider signs when it pledges.
+func PledgeMessage(e *entry.Pledge) []byte {
+	b := []byte("ballast-pledge/v1\n{")
+	if e.DocumentSHA256 != nil {
+		b = fmt.Appendf(b, `"document_sha256":"%s",`, e.DocumentSHA256)
+	}
+	return fmt.Appendf(b, `"expires_at":"%s","firmness":"%s","gpu_class":"%s","hours":"%d.%06d","provider":"%s","region":"%s","starts_at":"%s"}`+"\n",
+		e.ExpiresAt, e.Firmness, e.GPUClass, e.Hours/1_000_000, e.Hours%1_000_000, entry.FormatID("prov", e.Provider), e.Region, e.StartsAt)
+}
+
+// termsOf hashes what must not change: what is signed, and the signature.
+func termsOf(e *entry.Pledge) [32]byte {
+	b := PledgeMessage(e)
+	if e.Signed {
+		b = append(append(b, e.PublicKey[:]...), e.Signature[:]...)
+	}
+	return sha256.Sum256(b)
+}
