@@ -186,7 +186,7 @@ func TestOutcomeUnknown(t *testing.T) {
 // retry asks again until what is asked for has become so.
 func retry(t *testing.T, so func() bool) {
 	t.Helper()
-	for range 200 {
+	for range 1500 {
 		if so() {
 			return
 		}

@@ -338,13 +338,20 @@ func TestARunnerEndsWhileItWaitsForTheDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
-	var out bytes.Buffer
-	p := startRunner(t, pool, jobs.Table{heart(new(atomic.Int64))}, jobs.Options{Logger: slog.New(slog.NewTextHandler(&out, nil))})
-	time.Sleep(100 * time.Millisecond)
+	said := make(lines, 10)
+	p := startRunner(t, pool, jobs.Table{heart(new(atomic.Int64))}, jobs.Options{Logger: slog.New(slog.NewTextHandler(said, nil))})
+	if line := <-said; !strings.Contains(line, "no job can run yet") {
+		t.Errorf("it said: %s", line)
+	}
 	if err := p.stop(); err != nil {
 		t.Errorf("got %v", err)
 	}
-	if !strings.Contains(out.String(), "no job can run yet") {
-		t.Errorf("it said:\n%s", &out)
-	}
+}
+
+// lines are what a logger writes, one by one.
+type lines chan string
+
+func (l lines) Write(line []byte) (int, error) {
+	l <- string(line)
+	return len(line), nil
 }

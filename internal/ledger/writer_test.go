@@ -157,8 +157,8 @@ func TestACallerWhoCannotWaitIsToldWhatIsKnown(t *testing.T) {
 	b := newBooks(t, ledger.Options{})
 	alice, bob := b.account(sch(100)), b.account(0)
 	release := b.stall(alice)
-	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
+	short, leave := context.WithCancel(t.Context())
+	defer leave()
 	taken := transfer(alice, bob, 1)
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -175,6 +175,10 @@ func TestACallerWhoCannotWaitIsToldWhatIsKnown(t *testing.T) {
 			t.Errorf("one that still waited: %v", v.Err)
 		}
 	})
+	for b.Waiting() < 1 {
+		time.Sleep(time.Millisecond)
+	}
+	leave()
 	wg.Wait()
 	if v := b.Transfer(t.Context(), taken); !errors.Is(v.Err, idempotency.ErrInProgress) {
 		t.Errorf("again, while the first still runs: %v", v.Err)
