@@ -71,13 +71,16 @@ func (s *Store) Mint(ctx context.Context, n NewMint) (Mint, bool, error) {
 	if err != nil {
 		return Mint{}, false, err
 	}
+	step := &mintStep{pledge: p, account: n.AccountID, amount: amount}
 	verdict := s.ledger.Submit(ctx, &ledger.Command{
 		Kind: ledger.KindMint, Call: n.Call, Subject: p.ID, Shared: true, Claims: []ledger.Claim{{On: p.ProviderID, As: claimMint}},
-		Reference: n.Reference, Metadata: n.Metadata,
-		Step: &mintStep{pledge: p, account: n.AccountID, amount: amount},
+		Reference: n.Reference, Metadata: n.Metadata, Step: step,
 	})[0]
 	if verdict.Err != nil {
 		return Mint{}, false, verdict.Err
+	}
+	if verdict.Transaction == step.entered {
+		return step.mint(), false, nil
 	}
 	m, err := MintOf(verdict.Transaction)
 	return m, verdict.Replayed, err
@@ -114,6 +117,16 @@ type mintStep struct {
 	rate    anchor.Rate
 	haircut decimal.Decimal
 	hours   int64
+	// entered is the transaction that was made of it, by the last try.
+	entered *ledger.Transaction
+}
+
+// mint is what the step has entered, as MintOf reads it.
+func (s *mintStep) mint() Mint {
+	return Mint{
+		Transaction: s.entered, PledgeID: s.pledge.ID, AccountID: s.account, Amount: s.amount, BackingHours: s.hours,
+		EpochID: s.rate.Epoch, K: s.rate.K, Haircut: s.haircut, PolicyVersion: s.gate.PolicyVersion(),
+	}
 }
 
 func (s *mintStep) Lock() []uuid.UUID {
@@ -190,5 +203,6 @@ func (s *mintStep) covered(book *ledger.Book) error {
 }
 
 func (s *mintStep) Write(w *ledger.Writes, t *ledger.Transaction) {
+	s.entered = t
 	ledger.WriteOnce(w, mintRowsKey{}, func() *mintRows { return &mintRows{} }).add(s, t)
 }

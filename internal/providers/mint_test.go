@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/uuid"
 	"github.com/shopspring/decimal"
 
@@ -57,6 +58,11 @@ func TestMintSetsHoursBehindTokens(t *testing.T) {
 	again, replayed, err := w.store.Mint(t.Context(), n)
 	if err != nil || !replayed || again.BackingHours != m.BackingHours || again.Transaction.ID != tx.ID || again.EpochID != epoch.ID || again.PledgeID != p.ID {
 		t.Errorf("again: %+v, %v, %v", again, replayed, err)
+	}
+	// What is told of it at once is what the journal says of it afterwards.
+	text := cmp.Transformer("text", decimal.Decimal.String)
+	if diff := cmp.Diff(m, again, text, cmpopts.IgnoreFields(providers.Mint{}, "Transaction")); diff != "" {
+		t.Error(diff)
 	}
 	stored, err := w.ledger.Transaction(t.Context(), tx.ID)
 	if err != nil {
