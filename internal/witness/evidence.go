@@ -73,7 +73,7 @@ func ParseEvidence(data []byte) (Evidence, error) {
 		return Evidence{}, malformed("not a file of evidence")
 	}
 	at, err := time.Parse(time.RFC3339, doc.SeenAt)
-	if err != nil {
+	if err != nil || at.UTC().Format(time.RFC3339) != doc.SeenAt {
 		return Evidence{}, malformed("the time of evidence")
 	}
 	e := Evidence{Origin: doc.Origin, Known: []byte(doc.Known), Submitted: []byte(doc.Submitted), Witness: doc.Witness, SeenAt: at.UTC()}

@@ -117,7 +117,7 @@ func TestStatuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, _ := newWitness(t, "witness.example/w1", l.key, namesake.key)
+			w, _ := newWitness(t, l.key, namesake.key)
 			url := serve(t, w, "w1").URL + "/add-checkpoint"
 			if got := call(t, http.MethodPost, url, l.request(t, 0, 5).Marshal()); got.status != 200 {
 				t.Fatalf("size 5: %+v", got)
@@ -150,7 +150,7 @@ func TestFromNothing(t *testing.T) {
 		"an empty log with a proof":         {witness.Request{Proof: l.proof(t, 2, 3), Checkpoint: l.at(t, 0)}.Marshal(), 422},
 		"from a size that nobody has given": {l.request(t, 2, 3).Marshal(), 409},
 	} {
-		w, _ := newWitness(t, "witness.example/w1", l.key)
+		w, _ := newWitness(t, l.key)
 		url := serve(t, w, "w1").URL + "/add-checkpoint"
 		if got := call(t, http.MethodPost, url, tt.body); got.status != tt.status || tt.status == 409 && got.body != "0\n" {
 			t.Errorf("%s: %+v, want %d", name, got, tt.status)
@@ -168,7 +168,7 @@ func TestWhatElseIsAsked(t *testing.T) {
 	t.Parallel()
 	l := newLog(t, origin)
 	l.grow(t, 4, "a")
-	w, dir := newWitness(t, "witness.example/w1", l.key)
+	w, dir := newWitness(t, l.key)
 	member := serve(t, w, "w1")
 	id := sha256.Sum256([]byte(origin))
 	monitor := member.URL + "/" + hex.EncodeToString(id[:]) + "/checkpoint"
@@ -223,7 +223,7 @@ func TestServeEndsWhenItIsTold(t *testing.T) {
 	t.Parallel()
 	l := newLog(t, origin)
 	l.grow(t, 2, "a")
-	w, _ := newWitness(t, "witness.example/w1", l.key)
+	w, _ := newWitness(t, l.key)
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -245,7 +245,7 @@ func TestRequestsThatAreCutOff(t *testing.T) {
 	t.Parallel()
 	l := newLog(t, origin)
 	l.grow(t, 2, "a")
-	w, _ := newWitness(t, "witness.example/w1", l.key)
+	w, _ := newWitness(t, l.key)
 	body := l.request(t, 0, 2).Marshal()
 	for cut := range body {
 		request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/add-checkpoint", bytes.NewReader(body[:cut]))

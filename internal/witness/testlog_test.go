@@ -141,10 +141,10 @@ func (l *testLog) request(t testing.TB, from, to int64) witness.Request {
 }
 
 // newWitness returns a witness of a directory of its own that knows a log.
-func newWitness(t testing.TB, name string, logs ...string) (*witness.Witness, string) {
+func newWitness(t testing.TB, logs ...string) (*witness.Witness, string) {
 	t.Helper()
 	dir := t.TempDir()
-	if _, err := witness.CreateKey(dir, name); err != nil {
+	if _, err := witness.CreateKey(dir, "witness.example/w1"); err != nil {
 		t.Fatal(err)
 	}
 	return open(t, dir, logs...), dir

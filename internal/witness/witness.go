@@ -126,7 +126,7 @@ func (w *Witness) cosign(origin string, n *note.Note) ([]byte, error) {
 		return nil, err
 	}
 	lines := bytes.TrimPrefix(signed, []byte(n.Text+"\n"))
-	w.state.step("signed " + string(lines))
+	w.state.step("signed\n" + string(signed))
 	if err := w.state.setCosigned(origin, append(signedBy(n), lines...)); err != nil {
 		w.logger.Error("the cosigned checkpoint cannot be shown", "origin", origin, "error", err)
 	}
