@@ -53,7 +53,7 @@ func TestAnswersLeaveNothingOut(t *testing.T) {
 	t.Parallel()
 	mayBeAbsent := []string{
 		"Problem.instance", "Problem.errors", "Problem.request_id", "FieldError.detail", "RedemptionEvent.detail",
-		"TransferResult.replayed", "TransferResult.transfer", "TransferResult.error",
+		"TransferResult.replayed", "TransferResult.leaf_hash", "TransferResult.transfer", "TransferResult.error",
 		"Pledge.delivery_curve", // It may have a thousand windows, and lists leave it out.
 		// Hardware is in answers as the provider described it.
 		"Hardware.form_factor", "Hardware.memory_gb", "Hardware.interconnect", "Hardware.node_size",

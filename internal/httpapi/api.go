@@ -27,6 +27,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/push"
 	"github.com/ballast-compute/ballast/internal/redeem"
 	"github.com/ballast-compute/ballast/internal/strictjson"
+	"github.com/ballast-compute/ballast/internal/translog"
 	"github.com/ballast-compute/ballast/internal/vault"
 	"github.com/ballast-compute/ballast/internal/voucher"
 )
@@ -37,7 +38,7 @@ const (
 	supplySlots = 2
 )
 
-// API is the domain that the routes answer for. All fields but RequestTimeout must be set.
+// API is the domain that the routes answer for. All fields but Log and RequestTimeout must be set.
 type API struct {
 	Ledger  *ledger.Ledger
 	Auditor *ledger.Auditor
@@ -63,6 +64,8 @@ type API struct {
 	Feed *events.Feed
 	// Webhooks keeps where events are sent.
 	Webhooks *events.Webhooks
+	// Log is where what is committed is published, or nil where this process keeps no log.
+	Log *translog.Log
 	// Pool is where reads of the anchor, creations outside of the journal, and snapshots of everything take their connections.
 	Pool *pgxpool.Pool
 	// RequestTimeout bounds the work for one request. By default it is ten seconds.
@@ -81,9 +84,13 @@ func New(api API, transport Transport) http.Handler {
 	api.supply = make(chan struct{}, supplySlots)
 	routes := api.routes(transport)
 	for i := range routes {
-		if !routes[i].probe {
-			routes[i].handler = api.withDeadline(routes[i].handler)
+		if routes[i].probe {
+			continue
 		}
+		if api.Log != nil && hasBody(routes[i].method) {
+			routes[i].handler = api.promising(routes[i].handler)
+		}
+		routes[i].handler = api.withDeadline(routes[i].handler)
 	}
 	return transport.handler(routes, api.writeError)
 }

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"net/http"
 	"strconv"
@@ -35,6 +36,9 @@ func (a *API) createTransferBatch(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	a.logFaults(r.Context(), verdicts)
+	if err := a.placeReplayed(r.Context(), verdicts); err != nil {
+		return err
+	}
 	buf := batchBuffers.Get().(*[]byte)
 	defer batchBuffers.Put(buf)
 	*buf = appendBatch((*buf)[:0], verdicts)
@@ -93,6 +97,18 @@ func commonFailure(verdicts []ledger.Verdict) error {
 	return first
 }
 
+// placeReplayed finds the entries of what took effect earlier, since the promise for the batch is for those too.
+func (a *API) placeReplayed(ctx context.Context, verdicts []ledger.Verdict) (err error) {
+	for i := range verdicts {
+		if v := &verdicts[i]; a.Log != nil && v.Replayed {
+			if v.Entry, err = a.Log.Receipts.Place(ctx, *v); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // logFaults logs the first error of a batch that is not the caller's doing: the others are likely to be the same.
 func (a *API) logFaults(ctx context.Context, verdicts []ledger.Verdict) {
 	for i := range verdicts {
@@ -125,6 +141,10 @@ func appendResult(b []byte, v ledger.Verdict) []byte {
 	b = append(b, `{"status":201,`...)
 	if v.Replayed {
 		b = append(b, `"replayed":true,`...)
+	}
+	if g := v.Entry.Group; g != nil {
+		b = append(b, `"leaf_hash":"`...)
+		b = append(base64.StdEncoding.AppendEncode(b, g.Leaves[v.Entry.Index][:]), `",`...)
 	}
 	return append(appendTransfer(append(b, `"transfer":`...), v), '}')
 }

@@ -88,6 +88,8 @@ func TestEveryErrorCodeOccurs(t *testing.T) {
 	note("internal")                // TestDefectsGiveNothingAway
 	note("overloaded")              // TestOverload
 	note("secrets_not_configured")  // TestWithoutSecretKeys
+	note("log_not_configured")      // TestWithoutALog
+	note("not_published")           // TestReceipts
 	note("outcome_unknown")         // TestOutcomeUnknown
 	note("unavailable")             // TestNoDatabase
 	for _, code := range theContract(t).doc.Components.Schemas["ErrorCode"].Value.Enum {

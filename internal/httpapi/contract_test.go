@@ -122,6 +122,9 @@ func (c *contract) find(method, path string) (op operation, known bool) {
 }
 
 func fits(pattern, path []string) bool {
+	if n := len(pattern); pattern[n-1] == "{tile_path}" && len(path) > n { // It has slashes in it.
+		path = path[:n]
+	}
 	if len(pattern) != len(path) {
 		return false
 	}
@@ -211,7 +214,7 @@ func (v validated) checkHeaders(documented *openapi3.Response, res *http.Respons
 			return fmt.Errorf("the header %s: %w", name, err)
 		}
 	}
-	for _, name := range []string{"Idempotency-Replayed", "Allow", "Retry-After", "WWW-Authenticate"} {
+	for _, name := range []string{"Idempotency-Replayed", "Ballast-Promise", "Allow", "Retry-After", "WWW-Authenticate"} {
 		if len(res.Header.Values(name)) > 0 && documented.Headers[name] == nil {
 			return fmt.Errorf("the header %s is not documented", name)
 		}

@@ -35,6 +35,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/providers"
 	"github.com/ballast-compute/ballast/internal/push"
 	"github.com/ballast-compute/ballast/internal/redeem"
+	"github.com/ballast-compute/ballast/internal/translog"
 	"github.com/ballast-compute/ballast/internal/vault"
 	"github.com/ballast-compute/ballast/internal/voucher"
 	"github.com/ballast-compute/ballast/internal/webhook"
@@ -58,6 +59,8 @@ type settings struct {
 	transport httpapi.Transport
 	ledger    ledger.Options
 	timeout   time.Duration
+	// logless keeps no log.
+	logless bool
 	// secretKeys and outbound are the vault's keys, and how others are called: this machine, and one name that leads nowhere.
 	secretKeys vault.Keyring
 	outbound   *outbound.Client
@@ -93,6 +96,9 @@ func newServer(t testing.TB, change ...func(*settings)) *server {
 		t.Fatal(err)
 	}
 	api, stop := newAPI(db.App, writes, &set)
+	if !set.logless {
+		api.Log = newLog(t, db.App)
+	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 20*time.Second)
 		defer cancel()
@@ -105,6 +111,41 @@ func newServer(t testing.TB, change ...func(*settings)) *server {
 	s.client = &http.Client{Transport: validated{t: t, handler: s.handler, contract: theContract(t)}}
 	s.names = readWorld(t, db.Pool)
 	return s
+}
+
+// newLog returns a log of the tests' own, in which nothing is published yet.
+func newLog(t testing.TB, pool *pgxpool.Pool) *translog.Log {
+	t.Helper()
+	skey, err := translog.NewKey("log.example.com/ballast")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := translog.ParseKey(skey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := translog.Open(pool, t.TempDir(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return log
+}
+
+// publish puts into the log what is committed, and has the last checkpoint stand for a witnessed one.
+func (s *server) publish() {
+	s.t.Helper()
+	log := s.api.Log
+	if _, err := translog.NewIntegrator(s.db.App, ledger.NewHorizon(s.db.App), log.Store, log.Key).Step(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+	checkpoint, err := log.File("checkpoint")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := log.Store.Publish("checkpoint.witnessed", checkpoint); err != nil {
+		s.t.Fatal(err)
+	}
+	s.names["tile_path"] = "entries/000.p/" + strings.Split(string(checkpoint), "\n")[1]
 }
 
 // newAPI wires the domain as a program does.

@@ -31,6 +31,9 @@ type route struct {
 	probe bool
 }
 
+// restOfPath is what the contract calls the one parameter that has slashes in it.
+const restOfPath = "{tile_path}"
+
 // handlerFunc answers a request, or returns an error for the error table to answer. It returns nil once it has written.
 type handlerFunc func(w http.ResponseWriter, r *http.Request) error
 
@@ -84,7 +87,7 @@ func (t *transport) mount(r chi.Router, routes []route) {
 		}
 		e := &endpoint{route: rt, transport: t, metrics: t.Metrics.forRoute(rt.method, rt.pattern)}
 		e.guards = e.chooseGuards()
-		r.Method(rt.method, rt.pattern, e)
+		r.Method(rt.method, strings.Replace(rt.pattern, restOfPath, "*", 1), e)
 	}
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/redeem"
 	"github.com/ballast-compute/ballast/internal/settlement"
 	"github.com/ballast-compute/ballast/internal/strictjson"
+	"github.com/ballast-compute/ballast/internal/translog"
 	"github.com/ballast-compute/ballast/internal/vault"
 	"github.com/ballast-compute/ballast/internal/voucher"
 	"github.com/ballast-compute/ballast/internal/webhook"
@@ -67,6 +68,8 @@ var (
 	internal               = kind{http.StatusInternalServerError, wire.ErrorCodeInternal, "The server failed. Quote the request id when asking for help."}
 	overloaded             = kind{http.StatusServiceUnavailable, wire.ErrorCodeOverloaded, "The server has too much to do. Nothing was done; wait as long as Retry-After says."}
 	unavailable            = kind{http.StatusServiceUnavailable, wire.ErrorCodeUnavailable, "The database cannot be reached. Nothing was done; wait as long as Retry-After says."}
+	notPublished           = kind{http.StatusConflict, wire.ErrorCodeNotPublished, "It is not in a checkpoint of the log yet. Ask again in a second."}
+	logNotConfigured       = kind{http.StatusServiceUnavailable, wire.ErrorCodeLogNotConfigured, "The server was started without a transparency log."}
 	secretsNotConfigured   = kind{http.StatusServiceUnavailable, wire.ErrorCodeSecretsNotConfigured, "The server was started without the keys that this needs. Its operators know which."}
 	outcomeUnknown         = kind{http.StatusServiceUnavailable, wire.ErrorCodeOutcomeUnknown, "The request may or may not have taken effect. Send it again with the same idempotency key to learn which."}
 )
@@ -192,6 +195,16 @@ var errorTable = []struct {
 	{events.ErrEndpointDisabled, conflict.saying("The endpoint is disabled, so that nothing is sent to it.")},
 	{events.ErrTooManyEndpoints, conflict.saying("Twenty webhook endpoints are enabled already. Disable one first.")},
 
+	{translog.ErrNoLog, logNotConfigured},
+	{translog.ErrNotPublished, notPublished},
+	{translog.ErrNoFile, missing.saying("The log has no such file.")},
+	// What the integrator alone meets, and what should never be.
+	{translog.ErrBusy, internal},
+	{translog.ErrHeadMoved, internal},
+	{translog.ErrDatabaseBehind, internal},
+	{translog.ErrStoreBehind, internal},
+	{translog.ErrNotLogged, internal},
+	{translog.ErrKey, internal},
 	{vault.ErrNotConfigured, secretsNotConfigured},
 	{vault.ErrUnknownKey, secretsNotConfigured},
 	{vault.ErrBroken, internal},

@@ -42,6 +42,7 @@ func (a *API) routes(t Transport) []route {
 		{method: post, pattern: "/v1/holds/{hold_id}/void", roles: holdersAndOps, handler: a.voidHold, idempotent: true},
 		{method: get, pattern: "/v1/transactions", roles: everybody, handler: a.listTransactions},
 		{method: get, pattern: "/v1/transactions/{transaction_id}", roles: everybody, handler: a.getTransaction},
+		{method: get, pattern: "/v1/transactions/{transaction_id}/receipt", roles: everybody, handler: a.getReceipt},
 		{method: post, pattern: "/v1/transactions/{transaction_id}/reverse", roles: operators, handler: a.reverseTransaction, idempotent: true},
 		{method: get, pattern: "/v1/pledges", roles: providersStaff, handler: a.listPledges},
 		{
@@ -139,6 +140,10 @@ func (a *API) routes(t Transport) []route {
 		{method: get, pattern: "/v1/api-keys/{key_id}", roles: operators, handler: a.getAPIKey},
 		{method: post, pattern: "/v1/api-keys/{key_id}/revoke", roles: operators, handler: a.revokeAPIKey},
 		{method: post, pattern: "/v1/api-keys/{key_id}/rotate", roles: operators, handler: a.rotateAPIKey, idempotent: true},
+		{method: get, pattern: "/log/checkpoint", roles: anybody, handler: a.getLogFile},
+		{method: get, pattern: "/log/checkpoint.witnessed", roles: anybody, handler: a.getLogFile},
+		{method: get, pattern: "/log/vkey", roles: anybody, handler: a.getLogFile},
+		{method: get, pattern: "/log/tile/{tile_path}", roles: anybody, handler: a.getLogFile},
 		{method: get, pattern: "/healthz", roles: anybody, handler: t.Health.alive, probe: true},
 		{method: get, pattern: "/readyz", roles: anybody, handler: t.Health.ready, probe: true},
 		{method: get, pattern: "/metrics", roles: anybody, handler: t.Metrics.handler, probe: true},

@@ -41,11 +41,12 @@ type Receipt struct {
 	Proof []byte
 	// Index is the entry's in the log, once it is published.
 	Index int64
-	// Promise is the log's word for an entry that is only committed, where this process has its key.
+	// Promise is the log's word for the entry, by when it is published at the latest.
 	Promise string
+	leaf    leaf.Hash
 }
 
-// Receipts make receipts from what is published. Log has no key where promises are not to be made.
+// Receipts make receipts from what is published.
 type Receipts struct {
 	pool  *pgxpool.Pool
 	store *Store
@@ -142,18 +143,22 @@ func (r *Receipts) Of(ctx context.Context, t *ledger.Transaction, may func(accou
 	return r.receipt(p, extra)
 }
 
-// Promise returns the promise for a transaction that was made earlier.
-func (r *Receipts) Promise(ctx context.Context, t *ledger.Transaction) (string, error) {
-	p, err := r.ofTransaction(ctx, t)
-	if err != nil {
-		return "", err
+// Place returns where the entry of a verdict of success is among those that were committed with it, also if that was done earlier.
+func (r *Receipts) Place(ctx context.Context, v ledger.Verdict) (leaf.Place, error) {
+	if v.Entry.Group != nil {
+		return v.Entry, nil
 	}
-	return r.key.Promises().Of(p.place)
+	p, err := r.ofTransaction(ctx, v.Transaction)
+	return p.place, err
 }
 
 // receipt proves the inclusion of an entry in the last checkpoint that was witnessed, or else in the last one.
 func (r *Receipts) receipt(p placed, openings []byte) (Receipt, error) {
-	receipt := Receipt{State: StateCommitted, Entry: p.entry, Index: p.index}
+	receipt := Receipt{State: StateCommitted, Entry: p.entry, Index: p.index, leaf: p.place.Group.Leaves[p.place.Index]}
+	var err error
+	if receipt.Promise, err = r.key.Promises().Of(p.place); err != nil {
+		return Receipt{}, err
+	}
 	if p.index >= 0 {
 		for _, try := range []struct {
 			name  string
@@ -170,9 +175,7 @@ func (r *Receipts) receipt(p placed, openings []byte) (Receipt, error) {
 			}
 		}
 	}
-	var err error
-	receipt.Promise, err = r.key.Promises().Of(p.place)
-	return receipt, err
+	return receipt, nil
 }
 
 func (r *Receipts) checkpoint(name string) ([]byte, Tree, error) {

@@ -349,9 +349,11 @@ const (
 	ErrorCodeInsufficientFunds      ErrorCode = "insufficient_funds"
 	ErrorCodeInternal               ErrorCode = "internal"
 	ErrorCodeInvalidRequest         ErrorCode = "invalid_request"
+	ErrorCodeLogNotConfigured       ErrorCode = "log_not_configured"
 	ErrorCodeMethodNotAllowed       ErrorCode = "method_not_allowed"
 	ErrorCodeNoCapacity             ErrorCode = "no_capacity"
 	ErrorCodeNotFound               ErrorCode = "not_found"
+	ErrorCodeNotPublished           ErrorCode = "not_published"
 	ErrorCodeNotReversible          ErrorCode = "not_reversible"
 	ErrorCodeOutcomeUnknown         ErrorCode = "outcome_unknown"
 	ErrorCodeOverloaded             ErrorCode = "overloaded"
@@ -409,11 +411,15 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeInvalidRequest:
 		return true
+	case ErrorCodeLogNotConfigured:
+		return true
 	case ErrorCodeMethodNotAllowed:
 		return true
 	case ErrorCodeNoCapacity:
 		return true
 	case ErrorCodeNotFound:
+		return true
+	case ErrorCodeNotPublished:
 		return true
 	case ErrorCodeNotReversible:
 		return true
@@ -853,6 +859,45 @@ func (e ProviderStatus) Valid() bool {
 	case ProviderStatusActive:
 		return true
 	case ProviderStatusSuspended:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReceiptFormat.
+const (
+	ReceiptFormatJSON  ReceiptFormat = "json"
+	ReceiptFormatProof ReceiptFormat = "proof"
+)
+
+// Valid indicates whether the value is a known member of the ReceiptFormat enum.
+func (e ReceiptFormat) Valid() bool {
+	switch e {
+	case ReceiptFormatJSON:
+		return true
+	case ReceiptFormatProof:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReceiptState.
+const (
+	ReceiptStateCommitted ReceiptState = "committed"
+	ReceiptStatePublished ReceiptState = "published"
+	ReceiptStateWitnessed ReceiptState = "witnessed"
+)
+
+// Valid indicates whether the value is a known member of the ReceiptState enum.
+func (e ReceiptState) Valid() bool {
+	switch e {
+	case ReceiptStateCommitted:
+		return true
+	case ReceiptStatePublished:
+		return true
+	case ReceiptStateWitnessed:
 		return true
 	default:
 		return false
@@ -1794,6 +1839,9 @@ type Check struct {
 	Ok bool `json:"ok"`
 }
 
+// Checkpoint A signed note whose text is three lines: the log's origin, its size, and its root in base64.
+type Checkpoint = string
+
 // ClassCoverage The part of one GPU class.
 type ClassCoverage struct {
 	// AvailableHours Hours that back nothing yet.
@@ -2715,6 +2763,8 @@ type EpochSummary struct {
 // | `internal` | 500 | the server failed; quote `request_id` |
 // | `overloaded` | 503 | the server has too much to do: wait `Retry-After`; nothing was done |
 // | `unavailable` | 503 | the database cannot be reached, or the server is shutting down; nothing was done |
+// | `not_published` | 409 | what is asked for is not in a checkpoint of the log yet: ask again in a second |
+// | `log_not_configured` | 503 | the server was started without a log (`BALLAST_LOG_DIR`) |
 // | `secrets_not_configured` | 503 | the server was started without the keys for secrets at rest that this needs (`BALLAST_SECRET_KEYS`) |
 // | `outcome_unknown` | 503 | the request may or may not have taken effect: send it again with the same key to learn which |
 type ErrorCode string
@@ -3139,6 +3189,9 @@ type IssueRedemptionRequest struct {
 //
 // Examples: key_01kz3eh64xe9zs3qvp9kjsb2wn
 type KeyID = string
+
+// LeafHash SHA-256(0x00 ‖ entry), in base64.
+type LeafHash = string
 
 // LeaseID A lease of redemptions.
 //
@@ -4127,6 +4180,8 @@ type Problem struct {
 	// | `internal` | 500 | the server failed; quote `request_id` |
 	// | `overloaded` | 503 | the server has too much to do: wait `Retry-After`; nothing was done |
 	// | `unavailable` | 503 | the database cannot be reached, or the server is shutting down; nothing was done |
+	// | `not_published` | 409 | what is asked for is not in a checkpoint of the log yet: ask again in a second |
+	// | `log_not_configured` | 503 | the server was started without a log (`BALLAST_LOG_DIR`) |
 	// | `secrets_not_configured` | 503 | the server was started without the keys for secrets at rest that this needs (`BALLAST_SECRET_KEYS`) |
 	// | `outcome_unknown` | 503 | the request may or may not have taken effect: send it again with the same key to learn which |
 	Code ErrorCode `json:"code"`
@@ -4154,6 +4209,9 @@ type Problem struct {
 	// Type Names the kind of problem: `urn:ballast:problem:` and the code. Nothing is to be fetched there.
 	Type string `json:"type"`
 }
+
+// Promise The log's signed word that what was committed will be in it by a time. `docs/transparency-log.md` has the format.
+type Promise = string
 
 // ProposeCorrectionRequest What was not delivered after all.
 type ProposeCorrectionRequest struct {
@@ -4464,6 +4522,38 @@ type QuoteText = string
 //
 // Examples: Sent to the wrong account
 type Reason = string
+
+// Receipt What can be shown of a transaction's entry in the log.
+type Receipt struct {
+	// Entry The entry, byte for byte as it is hashed.
+	Entry string `json:"entry"`
+
+	// Index The entry's place in the log, from 0; null until it is published.
+	Index *int64 `json:"index"`
+
+	// LeafHash SHA-256(0x00 ‖ entry), in base64.
+	LeafHash LeafHash `json:"leaf_hash"`
+
+	// Promise The log's signed word that what was committed will be in it by a time. `docs/transparency-log.md` has the format.
+	Promise Promise `json:"promise"`
+
+	// Proof The C2SP tlog-proof; null until the entry is published.
+	Proof *string `json:"proof"`
+
+	// State How far an entry has come, each including the one before: `committed` in the journal, `published` in a signed checkpoint, `witnessed` in one that enough witnesses have cosigned.
+	State ReceiptState `json:"state"`
+
+	// TransactionID A transaction of the journal.
+	//
+	// Examples: txn_01kz3m6exeenkv78jrqv960y8t
+	TransactionID TransactionID `json:"transaction_id"`
+}
+
+// ReceiptFormat The form of a receipt.
+type ReceiptFormat string
+
+// ReceiptState How far an entry has come, each including the one before: `committed` in the journal, `published` in a signed checkpoint, `witnessed` in one that enough witnesses have cosigned.
+type ReceiptState string
 
 // Recipient Where the provider is to put the credits.
 type Recipient struct {
@@ -5493,10 +5583,19 @@ type Threshold = string
 // Tier How well a provider is known, the best known first. On it depends what its hours count for.
 type Tier string
 
+// Tile Hashes of 32 bytes, or entries each after its length in two bytes.
+type Tile = string
+
+// TilePath The rest of the path of a tile.
+type TilePath = string
+
 // Time A time in UTC, RFC 3339, to the microsecond.
 //
 // Examples: 2026-08-03T10:55:00.014Z
 type Time = time.Time
+
+// TlogProof A C2SP tlog-proof.
+type TlogProof = string
 
 // Transaction One entry of the journal. It never changes; `reversed_by` says whether a later one undid it.
 type Transaction struct {
@@ -5668,6 +5767,9 @@ type TransferResult struct {
 	// Error Why a request was refused or failed (RFC 9457).
 	Error *Problem `json:"error,omitempty"`
 
+	// LeafHash SHA-256(0x00 ‖ entry), in base64.
+	LeafHash *LeafHash `json:"leaf_hash,omitempty"`
+
 	// Replayed True where the transfer took effect in an earlier request; else not there.
 	Replayed *bool `json:"replayed,omitempty"`
 
@@ -5762,6 +5864,9 @@ type UpdateWebhookEndpointRequest struct {
 	// Examples: https://hooks.example.com/ballast
 	URL *WebhookURL `json:"url,omitempty"`
 }
+
+// VerifierKey A verifier key of signed notes: name, hash and key, with plus signs between.
+type VerifierKey = string
 
 // VerifyPledgeRequest On what terms a pledge becomes active.
 type VerifyPledgeRequest struct {
@@ -6350,6 +6455,9 @@ type NotAToken = Problem
 // NotFound Why a request was refused or failed (RFC 9457).
 type NotFound = Problem
 
+// NotPublished Why a request was refused or failed (RFC 9457).
+type NotPublished = Problem
+
 // PayloadTooLarge Why a request was refused or failed (RFC 9457).
 type PayloadTooLarge = Problem
 
@@ -6870,6 +6978,12 @@ type ListTransactionsParams struct {
 
 	// Cursor `next_cursor` of the page before, sent with the same filters. Opaque.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// GetReceiptParams defines parameters for GetReceipt.
+type GetReceiptParams struct {
+	// Format `proof` answers with the tlog-proof alone, as `text/plain`; left out, it is `json`.
+	Format *ReceiptFormat `form:"format,omitempty" json:"format,omitempty"`
 }
 
 // ReverseTransactionParams defines parameters for ReverseTransaction.

@@ -102,6 +102,7 @@ var typeOf = map[string]reflect.Type{
 	"ProviderCallbackReceipt":      reflect.TypeFor[wire.ProviderCallbackReceipt](),
 	"ProviderDelivery":             reflect.TypeFor[wire.ProviderDelivery](),
 	"ProviderPage":                 reflect.TypeFor[wire.ProviderPage](),
+	"Receipt":                      reflect.TypeFor[wire.Receipt](),
 	"ProviderSecretList":           reflect.TypeFor[wire.ProviderSecretList](),
 	"ProviderSecretWithText":       reflect.TypeFor[wire.ProviderSecretWithText](),
 	"QuoteBatch":                   reflect.TypeFor[wire.QuoteBatch](),
