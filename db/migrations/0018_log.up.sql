@@ -27,10 +27,11 @@ END
 $$;
 CREATE TRIGGER account_keys_stay BEFORE UPDATE OR TRUNCATE ON account_keys
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_key_change('it stays what it is');
--- Without its key, no posting of an account could be told of.
+-- Without its key, no posting of an account could be told of. A hold or an escrow is as closed as the account that it is of.
 CREATE FUNCTION check_key_is_of_no_use() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF EXISTS (SELECT FROM accounts WHERE id = OLD.account_id AND status <> 'closed') THEN
+    IF EXISTS (SELECT FROM accounts a JOIN accounts own ON own.id = COALESCE(a.parent_id, a.id)
+               WHERE a.id = OLD.account_id AND own.status <> 'closed') THEN
         RAISE EXCEPTION 'the key of account %: it is not closed', OLD.account_id USING ERRCODE = 'BL018', CONSTRAINT = TG_NAME;
     END IF;
     RETURN OLD;

@@ -165,7 +165,24 @@ func OpenFile(path string, published Root) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := open(file, published)
+	p, err := open(file)
+	if err == nil && p.root != published {
+		err = ErrCorrupt
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return &File{prover: p, file: file}, nil
+}
+
+// OpenAnyFile opens the file of a tree whose published root the caller does not know: its proofs prove nothing to anybody, but it can be asked
+// whether it has an account.
+func OpenAnyFile(path string) (*File, error) {
+	file, err := os.Open(path) //nolint:gosec // The caller chose it.
+	if err != nil {
+		return nil, err
+	}
+	p, err := open(file)
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
@@ -175,7 +192,7 @@ func OpenFile(path string, published Root) (*File, error) {
 // Close closes the file. No proof may be asked for after that.
 func (f *File) Close() error { return f.file.Close() }
 
-func open(file *os.File, published Root) (prover, error) {
+func open(file *os.File) (prover, error) {
 	b := make([]byte, headerBytes)
 	if _, err := file.ReadAt(b, 0); err != nil {
 		return prover{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
@@ -188,7 +205,7 @@ func open(file *os.File, published Root) (prover, error) {
 	if err != nil {
 		return prover{}, err
 	}
-	if info.Size() != h.nodesAt(h.root.Depth+1) || h.root != published {
+	if info.Size() != h.nodesAt(h.root.Depth+1) {
 		return prover{}, ErrCorrupt
 	}
 	secrets, err := newSecrets(h.seed, h.asset)

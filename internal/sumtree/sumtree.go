@@ -105,3 +105,6 @@ func checkName(name string) error {
 	}
 	return nil
 }
+
+// DepthOf returns the depth of a tree of so many accounts, so that who has published a tree need not keep it.
+func DepthOf(accounts uint64) int { return depthFor(accounts) }

@@ -27,9 +27,9 @@ type world struct {
 
 const origin = "log.example.com/ballast"
 
-func newWorld(t testing.TB) *world {
+func newWorld(t testing.TB, o ...pgtest.Option) *world {
 	t.Helper()
-	db := pgtest.New(t)
+	db := pgtest.New(t, o...)
 	w := &world{t: t, db: db, ledger: ledger.New(db.App, db.App, ledger.Options{}), holder: id.New()}
 	t.Cleanup(func() {
 		if err := w.ledger.Close(context.WithoutCancel(t.Context())); err != nil {
