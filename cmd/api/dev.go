@@ -76,6 +76,9 @@ func (c *devCommand) serve(ctx context.Context, p *program, database *devPostgre
 	if err := p.drawSecretKeys(); err != nil {
 		return err
 	}
+	if err := p.drawLog(); err != nil {
+		return err
+	}
 	p.settings.callLoopback = true
 	log := p.settings.logger(p.stderr, "text", slog.LevelWarn)
 	v, err := openService(ctx, p.settings, log, database.api, httpapi.Check{Name: "start-up", Probe: func(context.Context) error {
@@ -87,7 +90,7 @@ func (c *devCommand) serve(ctx context.Context, p *program, database *devPostgre
 	if err != nil {
 		return err
 	}
-	ln, err := listen(ctx, p.settings.Addr)
+	ln, err := v.prepareDev(ctx)
 	if err != nil {
 		return errors.Join(err, v.close(ctx))
 	}

@@ -35,7 +35,7 @@ func (v *service) newRunner() (*jobs.Runner, error) {
 // loops is what every process does for itself, or takes its share of, beside the requests.
 func (v *service) loops() []jobs.Loop {
 	figures, backlog, lag := newBooksMetrics(v.metrics.Registry), newBacklogMetrics(v.metrics.Registry), newEventLag(v.metrics.Registry)
-	return append(v.webhookLoops(), []jobs.Loop{
+	return append(append(v.webhookLoops(), v.logLoops()...), []jobs.Loop{
 		{Every: refreshBooksEvery, Sweep: jobs.Sweep{Name: "refresh_figures", Run: func(ctx context.Context) (int, error) {
 			return 0, errors.Join(figures.refresh(ctx, v.reads), backlog.refresh(ctx, v.reads), lag.refresh(ctx, v.reads, v.horizon))
 		}}},

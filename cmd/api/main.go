@@ -33,6 +33,7 @@ type commands struct {
 	Import      importCommands     `cmd:"" help:"Take data from files."`
 	Keys        keysCommands       `cmd:"" help:"Make, list and revoke API keys, from the machine that runs the database."`
 	Secrets     secretsCommands    `cmd:"" help:"Keys for the secrets in the database: make one, and change over to it."`
+	Log         logCommands        `cmd:"" help:"The transparency log: make its key."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Ask the server on BALLAST_ADDR whether it is ready, for containers without curl."`
 	Version     versionCommand     `cmd:"" help:"Print the version of this program and of the schema that it needs."`
 }

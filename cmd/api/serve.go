@@ -36,6 +36,9 @@ func (serveCommand) Run(ctx context.Context, p *program) error {
 	if !p.settings.secretKeys.Configured() {
 		log.InfoContext(ctx, "BALLAST_SECRET_KEYS is not set, so that push, vouchers and webhooks are refused: make a key with api secrets new")
 	}
+	if p.settings.logKey == nil {
+		log.InfoContext(ctx, "BALLAST_LOG_DIR is not set, so that no transparency log is kept and nothing is promised")
+	}
 	v, err := openService(ctx, p.settings, log, login{url: p.settings.DatabaseURL})
 	if err != nil {
 		return err
@@ -63,6 +66,9 @@ func (v *service) prepareToServe(ctx context.Context) (net.Listener, error) {
 		return nil, fmt.Errorf("%w: run api migrate up, which also loads the GPU classes and the first epoch", err)
 	}
 	if err := warnOfRights(ctx, v.log, v.reads); err != nil {
+		return nil, err
+	}
+	if err := v.prepareLog(ctx); err != nil {
 		return nil, err
 	}
 	return listen(ctx, v.settings.Addr)

@@ -27,6 +27,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/providers"
 	"github.com/ballast-compute/ballast/internal/push"
 	"github.com/ballast-compute/ballast/internal/redeem"
+	"github.com/ballast-compute/ballast/internal/translog"
 	"github.com/ballast-compute/ballast/internal/vault"
 	"github.com/ballast-compute/ballast/internal/voucher"
 )
@@ -63,15 +64,18 @@ type service struct {
 	store         *access.Store
 	keys          *access.Authenticator
 	vault         *vault.Vault
-	outbound      *outbound.Client
-	secrets       *push.Secrets
-	redemptions   *redeem.Redemptions
-	dispatcher    *dispatch.Dispatcher
-	runner        *jobs.Runner
-	metrics       *httpapi.Metrics
-	tracing       *httpapi.Tracing
-	health        *httpapi.Health
-	handler       http.Handler
+	// translog and integrator are nil where no log is kept.
+	translog    *translog.Log
+	integrator  *translog.Integrator
+	outbound    *outbound.Client
+	secrets     *push.Secrets
+	redemptions *redeem.Redemptions
+	dispatcher  *dispatch.Dispatcher
+	runner      *jobs.Runner
+	metrics     *httpapi.Metrics
+	tracing     *httpapi.Tracing
+	health      *httpapi.Health
+	handler     http.Handler
 }
 
 // openService puts the API together. It does not wait for the database. The caller runs it, or closes it.
@@ -108,6 +112,9 @@ func openService(ctx context.Context, s settings, log *slog.Logger, db login, mo
 	v.feed = events.NewFeed(v.reads, v.books, v.horizon)
 	v.store = access.NewStore(v.reads)
 	v.keys = access.NewAuthenticator(v.reads, log) //nolint:contextcheck // As above.
+	if err := v.openLog(); err != nil {
+		return nil, errors.Join(err, v.close(ctx))
+	}
 	if v.runner, err = v.newRunner(); err != nil {
 		return nil, errors.Join(err, v.close(ctx))
 	}
@@ -203,6 +210,7 @@ func (v *service) newHandler() http.Handler {
 		Providers: providers.NewStore(v.reads, v.books), Coverage: coverage.NewStore(v.reads), Redemptions: v.redemptions,
 		Vault: v.vault, Vouchers: voucher.NewStore(v.reads, v.vault), Outbound: v.outbound, Dispatcher: v.dispatcher, Secrets: v.secrets, Callbacks: push.NewCallbacks(v.redemptions, v.secrets),
 		Feed: v.feed, Webhooks: events.NewWebhooks(v.reads, v.feed, v.vault),
+		Log:            v.translog,
 		RequestTimeout: v.settings.RequestTimeout,
 	}, httpapi.Transport{
 		Logger: v.log, Authenticate: v.keys.Authenticate, Metrics: v.metrics, Health: v.health, Tracing: v.tracing,

@@ -22,7 +22,9 @@ import (
 	"github.com/ballast-compute/ballast/internal/dispatch"
 	"github.com/ballast-compute/ballast/internal/httpapi"
 	"github.com/ballast-compute/ballast/internal/pg/embedded"
+	"github.com/ballast-compute/ballast/internal/translog"
 	"github.com/ballast-compute/ballast/internal/vault"
+	"github.com/ballast-compute/ballast/internal/witness"
 )
 
 // settings is the environment. `api --help` prints what is written here.
@@ -32,6 +34,10 @@ type settings struct {
 	DataDir     string `env:"BALLAST_DATA_DIR" about:"Where dev keeps Postgres's data and its keys."`
 	OperatorKey string `env:"BALLAST_OPERATOR_KEY,unset" about:"dev: an operator key to make, 32 or more of A-Za-z0-9_."`
 	SecretKeys  string `env:"BALLAST_SECRET_KEYS,unset" about:"Keys for secrets at rest; api secrets new makes one."`
+
+	LogDir       string `env:"BALLAST_LOG_DIR" about:"Where the transparency log is kept, outside of Postgres; none unless set."`
+	LogKey       string `env:"BALLAST_LOG_KEY,unset" about:"The key that signs the log; api log keygen makes one."`
+	LogWitnesses string `env:"BALLAST_LOG_WITNESSES" about:"File with the witnesses of the log, as C2SP's tlog-policy has it."`
 
 	RequestTimeout time.Duration `env:"BALLAST_REQUEST_TIMEOUT" envDefault:"10s" about:"How long a request may take."`
 	ShutdownGrace  time.Duration `env:"BALLAST_SHUTDOWN_GRACE" envDefault:"25s" about:"How long stopping may take."`
@@ -54,10 +60,13 @@ type settings struct {
 	OTLPEndpoint string `env:"OTEL_EXPORTER_OTLP_ENDPOINT" about:"OpenTelemetry collector for traces; off unless set."`
 
 	secretKeys vault.Keyring
-	rateLimit  httpapi.RateLimit
-	origins    []string
-	proxies    []netip.Prefix
-	denied     []netip.Prefix
+	// logKey and witnesses are nil where there are none.
+	logKey    *translog.Key
+	witnesses *witness.Policy
+	rateLimit httpapi.RateLimit
+	origins   []string
+	proxies   []netip.Prefix
+	denied    []netip.Prefix
 	// sends and queries are the pauses between calls of providers; nil for those that are usual.
 	sends, queries dispatch.Schedule
 	// callLoopback lets providers and webhooks be on this machine: in dev.
@@ -114,6 +123,9 @@ func (s *settings) check() error {
 	var err error
 	s.secretKeys, err = vault.ParseKeyring(s.SecretKeys)
 	fail("BALLAST_SECRET_KEYS", err)
+	fail("BALLAST_LOG_KEY", s.checkLog())
+	s.witnesses, err = readWitnesses(s.LogWitnesses)
+	fail("BALLAST_LOG_WITNESSES", err)
 	s.rateLimit, err = httpapi.ParseRateLimit(s.RateLimit)
 	fail("BALLAST_RATE_LIMIT", err)
 	s.origins, err = httpapi.ParseOrigins(s.CORSOrigins)

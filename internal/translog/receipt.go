@@ -163,7 +163,7 @@ func (r *Receipts) receipt(p placed, openings []byte) (Receipt, error) {
 		for _, try := range []struct {
 			name  string
 			state State
-		}{{"checkpoint.witnessed", StateWitnessed}, {"checkpoint", StatePublished}} {
+		}{{witnessedFile, StateWitnessed}, {"checkpoint", StatePublished}} {
 			signed, at, err := r.checkpoint(try.name)
 			if err != nil {
 				return Receipt{}, err

@@ -188,7 +188,6 @@ func (in *Integrator) note(ctx context.Context, rows []row, n int64) error {
 // Published returns the tree of the checkpoint that is published and signed with key, or that of nothing before the first.
 func (s *Store) Published(key note.Verifier) (Tree, error) { return s.published("checkpoint", key) }
 
-// Witnessed returns that of the last checkpoint that witnesses enough have cosigned, and the checkpoint.
 func (s *Store) published(name string, key note.Verifier) (Tree, error) {
 	signed, err := s.Read(name)
 	if errors.Is(err, fs.ErrNotExist) {
