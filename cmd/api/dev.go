@@ -83,7 +83,7 @@ func (c *devCommand) serve(ctx context.Context, p *program, database *devPostgre
 	log := p.settings.logger(p.stderr, "text", slog.LevelWarn)
 	v, err := openService(ctx, p.settings, log, database.api, httpapi.Check{Name: "start-up", Probe: func(context.Context) error {
 		if !c.ready.Load() {
-			return errors.New("demo data is being loaded")
+			return fmt.Errorf("%w: demo data is being loaded", httpapi.ErrStarting)
 		}
 		return nil
 	}})

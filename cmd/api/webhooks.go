@@ -18,6 +18,8 @@ const (
 	// relayEvery and sendEvery are how long to rest when nothing has happened, and when nothing is due.
 	relayEvery = 200 * time.Millisecond
 	sendEvery  = 500 * time.Millisecond
+	// relayBusy is how long to rest in any case while the write path needs the machine.
+	relayBusy = time.Second
 	// couriers is how many endpoints a process sends to at the same time.
 	couriers = 4
 	// busyQueue is how many commands wait for their commit when the write path needs the machine more than webhooks do.
@@ -29,11 +31,19 @@ func (v *service) webhookLoops() []jobs.Loop {
 	busy := func() bool { return v.books.Undecided() > busyQueue }
 	relay := events.NewRelay(v.reads, v.feed)
 	relay.Busy = busy
+	var looked time.Time
+	look := func(ctx context.Context) (int, error) { // It is run from one goroutine.
+		if busy() && time.Since(looked) < relayBusy {
+			return 0, nil
+		}
+		looked = time.Now()
+		return relay.Run(ctx)
+	}
 	courier := &events.Courier{
 		DB: v.reads, Feed: v.feed, Vault: v.vault, Sender: eventpost.Sender{Client: v.outbound}, Encode: httpapi.EncodeEvent,
 		Observer: newWebhookMetrics(v.metrics.Registry), Busy: busy,
 	}
-	loops := []jobs.Loop{{Every: relayEvery, Sweep: jobs.Sweep{Name: "relay_events", Run: relay.Run}}}
+	loops := []jobs.Loop{{Every: relayEvery, Sweep: jobs.Sweep{Name: "relay_events", Run: look}}}
 	for range couriers {
 		loops = append(loops, jobs.Loop{Every: sendEvery, Sweep: jobs.Sweep{Name: "send_webhooks", Run: courier.Deliver}})
 	}

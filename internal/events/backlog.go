@@ -36,6 +36,6 @@ func ReadBacklog(ctx context.Context, db *pgxpool.Pool) (b Backlog, err error) {
 	err = byIndex(ctx, db, func(rows pgx.Rows) error {
 		_, err := pgx.ForEachRow(rows, []any{&b.Due, &b.Lag, &b.Behind}, func() error { return nil })
 		return err
-	}, backlogSQL, busyPending-batch)
+	}, backlogSQL, busyPending-busyBatch)
 	return b, wrap("backlog", err)
 }

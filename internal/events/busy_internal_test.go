@@ -18,14 +18,14 @@ func TestCouriersKeepToTheRateTogether(t *testing.T) {
 			for range 4 {
 				couriers.Go(func() {
 					for range 5 {
-						c.giveWay(t.Context(), batch)
+						c.giveWay(t.Context(), busyBatch)
 					}
 				})
 			}
 			couriers.Wait()
 			want := time.Duration(0)
 			if busy {
-				want = 4 * 5 * batch * time.Second / BusyRate
+				want = 4 * 5 * busyBatch * time.Second / BusyRate
 			}
 			if took := time.Since(began); took != want {
 				t.Errorf("busy %v: 20 batches took %s, want %s", busy, took, want)

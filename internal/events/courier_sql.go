@@ -69,7 +69,7 @@ func (c *Courier) take(ctx context.Context) (*bundle, error) {
 			return p, row.Scan(&p.delivery, &p.seq, &p.id, &p.tries)
 		})
 		return err
-	}, takeDueSQL, b.endpoint, batch)
+	}, takeDueSQL, b.endpoint, c.most())
 	return b, wrap("take deliveries", err)
 }
 

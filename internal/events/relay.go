@@ -19,7 +19,7 @@ const (
 	// maxPending is how many deliveries of one endpoint may wait. The rest stays where it is, in the journal, and costs nothing until then.
 	maxPending = 400
 	// busyPending is the same while the process has better things to do: enough for its couriers to have a batch at any time, and not more.
-	busyPending = 3 * batch
+	busyPending = 4 * busyBatch
 	// relayLease is for how long the relay belongs to a process that has not said so again.
 	relayLease = 10 * time.Second
 	// relayWindow is how many places of the order are looked at at once for endpoints that have had everything so far.

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -25,6 +26,9 @@ type Check struct {
 	// Probe returns nil while the thing works. Its error is logged and never sent.
 	Probe func(ctx context.Context) error
 }
+
+// ErrStarting is what a Probe returns for what is not there yet and is on its way. It is no fault.
+var ErrStarting = errors.New("it is starting")
 
 // Health says whether the process lives and whether it can serve.
 type Health struct {
@@ -99,6 +103,10 @@ func (h *Health) look(ctx context.Context) (failing string, err error) {
 func (h *Health) logChange(ctx context.Context, failing string, err error) {
 	if failing == "" {
 		h.logger.InfoContext(ctx, "ready")
+		return
+	}
+	if errors.Is(err, ErrStarting) {
+		h.logger.InfoContext(ctx, "not ready yet", slog.String("check", failing), slog.Any("reason", err))
 		return
 	}
 	h.logger.ErrorContext(ctx, "not ready", slog.String("check", failing), slog.Any("error", err))

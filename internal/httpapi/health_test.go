@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -67,6 +68,24 @@ func TestReadinessFollowsTheDatabase(t *testing.T) {
 			t.Errorf("the loss was logged %d times", n)
 		}
 	})
+}
+
+// What starts is no fault, and is told as such; what fails before it was ever ready is one.
+func TestWhatIsOnItsWayIsNoError(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		err   error
+		level string
+		line  string
+	}{{fmt.Errorf("%w: data is being loaded", ErrStarting), "INFO", "not ready yet"}, {errors.New("no route to host"), "ERROR", "not ready"}} {
+		h, _, lines := probed(func(context.Context) error { return tt.err })
+		if got := status(t, h, "/readyz"); got != 503 {
+			t.Errorf("%v: %d", tt.err, got)
+		}
+		if found := lines.with(t, tt.line); len(found) != 1 || found[0]["level"] != tt.level {
+			t.Errorf("%v: %v", tt.err, found)
+		}
+	}
 }
 
 func TestAskingOftenCostsTheDatabaseNothing(t *testing.T) {

@@ -75,10 +75,16 @@ func limitBody(maxBytes int64) guard {
 }
 
 // decode reads the request's body into the struct that into points to. Its errors are *strictjson.Error.
-func decode(r *http.Request, into any) error {
-	limit := int64(defaultBodyBytes)
+func decode(r *http.Request, into any) error { return strictjson.Decode(r.Body, bodyLimit(r), into) }
+
+// decodeSecret is decode where the body has secrets: its errors repeat no name that the call does not have.
+func decodeSecret(r *http.Request, into any) error {
+	return strictjson.DecodeSecret(r.Body, bodyLimit(r), into)
+}
+
+func bodyLimit(r *http.Request) int64 {
 	if x := exchangeOf(r.Context()); x != nil && x.endpoint != nil {
-		limit = x.endpoint.maxBodyBytes
+		return x.endpoint.maxBodyBytes
 	}
-	return strictjson.Decode(r.Body, limit, into)
+	return defaultBodyBytes
 }

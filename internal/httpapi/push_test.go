@@ -217,6 +217,7 @@ func TestAnswersToAnOrder(t *testing.T) {
 		{"another redemption", 200, `{"redemption_id":"rdmp_00000000000000000000000001","status":"rejected"}`, "unknown", "send:unclear:wrong_redemption"},
 		{"more hours", 200, `{"status":"issued","provider_grant_id":"e{id}","hours":"10.000001"}`, "unknown", "send:unclear:wrong_hours"},
 		{"more hours, in part", 200, `{"status":"issued","provider_grant_id":"e{id}","hours":"20","partial":true}`, "unknown", "send:unclear:wrong_hours"},
+		{"all hours, in part", 200, `{"status":"issued","provider_grant_id":"f{id}","hours":"10","partial":true}`, "unknown", "send:unclear:wrong_hours"},
 		{"fewer hours", 200, `{"status":"issued","provider_grant_id":"f{id}","hours":"9"}`, "unknown", "send:unclear:wrong_hours"},
 		{"no hours", 200, `{"status":"issued","provider_grant_id":"f{id}"}`, "unknown", "send:unclear:wrong_hours"},
 		{"negative hours", 200, `{"status":"issued","provider_grant_id":"f{id}","hours":"-1","partial":true}`, "unknown", "send:unclear:wrong_hours"},
@@ -569,9 +570,11 @@ func TestCallbacksThatAreRefused(t *testing.T) {
 	}
 	for data, field := range map[string]string{
 		`,"hours":"10"`:                                              "data.provider_grant_id:required",
-		`,"provider_grant_id":"g","hours":"20"`:                      "hours:too_many",
+		`,"provider_grant_id":"g","hours":"20"`:                      "data.hours:too_many",
 		`,"provider_grant_id":"g","hours":"4"`:                       "data.hours:too_few",
-		`,"provider_grant_id":"g","hours":"20","partial":true`:       "hours:too_many",
+		`,"provider_grant_id":"g","hours":"20","partial":true`:       "data.hours:too_many",
+		`,"provider_grant_id":"g","hours":"10","partial":true`:       "data.partial:not_partial",
+		`,"provider_grant_id":"g","partial":true`:                    "data.partial:not_partial",
 		`,"provider_grant_id":"g","hours":"1e1"`:                     "data.hours:invalid_value",
 		`,"provider_grant_id":"g","hours":"10","unheard_of":"field"`: "data.unheard_of:unknown_field",
 	} {

@@ -47,7 +47,7 @@ func readLoad(r *http.Request) (voucher.NewLoad, error) {
 		return readVoucherFile(r)
 	}
 	var req wire.LoadVouchersRequest
-	if err := decode(r, &req); err != nil {
+	if err := decodeSecret(r, &req); err != nil {
 		return voucher.NewLoad{}, err
 	}
 	var f faults
@@ -121,7 +121,7 @@ func (a *API) setLowStock(w http.ResponseWriter, r *http.Request) error {
 // voidVouchers needs no idempotency key: to void again changes nothing.
 func (a *API) voidVouchers(w http.ResponseWriter, r *http.Request) error {
 	var req wire.VoidVouchersRequest
-	if err := decode(r, &req); err != nil {
+	if err := decodeSecret(r, &req); err != nil {
 		return err
 	}
 	var f faults

@@ -146,6 +146,8 @@ func TestVoucherLists(t *testing.T) {
 		{path + "/void", `{"batch_id":"{voucher_batch}","codes":["NW-STORY-0001"]}`, []string{"codes:ambiguous"}},
 		{path + "/void", `{"codes":["NW-STORY-0001","never-loaded"]}`, []string{"codes[1]:unknown"}},
 		{path + "/void", `{"batch_id":"x"}`, []string{"batch_id:invalid_value"}},
+		{path, `{"gpu_class":"H100-SXM-80GB","hours":"10","NW-7F3K-SECRET":"10"}`, []string{"?:unknown_field"}},
+		{path + "/void", `{"nw_7f3k_secret":null}`, []string{"?:null_value"}},
 	} {
 		fields := s.post("provider", tt.path, tt.body).want(400, "invalid_request").fields()
 		slices.Sort(fields)

@@ -1,6 +1,7 @@
 package push
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -21,7 +22,7 @@ type Callback struct {
 	// Outcome is dispatch.Issued, Rejected or Accepted.
 	Outcome dispatch.Outcome
 	GrantID string
-	// Hours is in millionths, or 0 for all of them; fewer than asked for only where Partial is true.
+	// Hours is in millionths, or 0 for all of them; fewer than asked for where Partial is true, and only there.
 	Hours   int64
 	Partial bool
 	Reason  string
@@ -65,17 +66,29 @@ func (c *Callbacks) Take(ctx context.Context, b Callback) error {
 	}
 	w := dispatch.Word{ProviderID: b.ProviderID, RedemptionID: b.RedemptionID, Outcome: b.Outcome, Reason: cleaned(b.Reason), Cause: causeCallback}
 	if b.Outcome == dispatch.Issued {
-		if w.Hours = b.Hours; w.Hours == 0 {
-			w.Hours = found.Hours
-		}
-		if w.GrantID = b.GrantID; w.Hours < found.Hours && !b.Partial {
-			return &redeem.InvalidError{Field: "data.hours", Code: "too_few", Detail: "These are fewer hours than were asked for, and partial is not true."}
-		}
-		if w.Hours >= found.Hours {
+		if w.GrantID, w.Hours = b.GrantID, cmp.Or(b.Hours, found.Hours); w.Hours == found.Hours {
 			w.Reason = ""
 		}
+		if err := b.contradiction(w.Hours, found.Hours); err != nil {
+			return err
+		}
 	}
-	return c.settle(ctx, w)
+	err = c.settle(ctx, w)
+	if invalid, ok := errors.AsType[*redeem.InvalidError](err); ok { // What is said of a redemption is under data.
+		return &redeem.InvalidError{Field: "data." + invalid.Field, Code: invalid.Code, Detail: invalid.Detail}
+	}
+	return err
+}
+
+// contradiction refuses hours that do not go with partial: one of the two is a mistake, and nobody here knows which.
+func (b *Callback) contradiction(given, asked int64) error {
+	switch {
+	case given < asked && !b.Partial:
+		return &redeem.InvalidError{Field: "data.hours", Code: "too_few", Detail: "These are fewer hours than were asked for, and partial is not true."}
+	case given == asked && b.Partial:
+		return &redeem.InvalidError{Field: "data.partial", Code: "not_partial", Detail: "These are all of the hours that were asked for, and partial is true."}
+	}
+	return nil
 }
 
 // twinPause is how long to wait for a callback that says the same and came a moment earlier.

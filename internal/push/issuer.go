@@ -152,7 +152,7 @@ func readAnswer(o dispatch.Order, r *outbound.Response) (m answerMessage, class 
 	return m, ""
 }
 
-// judgeGrant believes only hours that are all that was asked for, or fewer where the provider says that it means it.
+// judgeGrant believes only hours that are all that was asked for, or fewer where the provider says that it means it, and not both at once.
 func judgeGrant(o dispatch.Order, m answerMessage, unclear dispatch.Answer) dispatch.Answer {
 	unclear.Class = "wrong_hours"
 	if m.Hours == nil {
@@ -160,7 +160,7 @@ func judgeGrant(o dispatch.Order, m answerMessage, unclear dispatch.Answer) disp
 	}
 	hours, err := parseHours(*m.Hours)
 	switch {
-	case err != nil, hours > o.Hours, hours < o.Hours && !m.Partial:
+	case err != nil, hours > o.Hours, hours < o.Hours != m.Partial:
 		return unclear
 	case !isGrantID(m.GrantID):
 		unclear.Class = "no_grant"
