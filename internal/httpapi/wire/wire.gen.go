@@ -4315,7 +4315,7 @@ type ProviderCallbackData struct {
 	// Examples: 500.000000
 	Hours *Hours `json:"hours,omitempty"`
 
-	// Partial That fewer hours than were asked for are meant.
+	// Partial That fewer hours than were asked for are meant. With all of them it is refused.
 	Partial *bool `json:"partial,omitempty"`
 
 	// ProviderGrantID The provider's id of the credits; required for `redemption.issued`.
