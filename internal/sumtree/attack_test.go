@@ -170,20 +170,52 @@ func TestMaxwellsFlaw(t *testing.T) {
 // TestNegativeLeavesAreRefused although they are hashed as they are: an operator cannot make up for a balance with somebody who owes.
 func TestNegativeLeavesAreRefused(t *testing.T) {
 	t.Parallel()
+	for name, leaves := range map[string][]sumtree.Leaf{
+		"on the right":   {{Account: "ada", Amount: 6}, {Amount: -9}, {Account: "ada", Amount: 4}, {}},
+		"on the left":    {{Amount: -9}, {Account: "ada", Amount: 6}, {}, {Account: "ada", Amount: 4}},
+		"of the account": {{Account: "ada", Amount: 12}, {}, {}, {Account: "ada", Amount: -2}},
+		"a whole half":   {{Account: "ada", Amount: 6}, {Account: "ada", Amount: 4}, {Amount: -5}, {Amount: -4}},
+	} {
+		d := &dishonest{rule: func(l, r int64) int64 { return l + r }, told: func(_, _, sibling int64) int64 { return sibling }}
+		nodes := make([]sumtree.Node, len(leaves))
+		for i, leaf := range leaves {
+			nodes[i] = oracleLeaf("SCH", leaf)
+		}
+		root := d.grow(nodes)
+		proof := sumtree.Proof{Asset: "SCH", Account: "ada"}
+		for i, leaf := range leaves {
+			if leaf.Account != "" {
+				proof.Parts = append(proof.Parts, sumtree.Part{Index: uint64(i), Amount: leaf.Amount, Path: d.path(i)}) //nolint:gosec // There are four.
+			}
+		}
+		for _, sum := range []int64{root.Sum, 10, math.MaxInt64} { // As if it were, so that only the path can tell.
+			root := sumtree.Root{Hash: sha([]byte("ballast.sumtree.v1.root\n"), named("SCH"), octet(2), d.levels[2][0].Hash[:], be64(sum)), Sum: sum, Depth: 2}
+			if err := proof.Verify(root, "SCH", "ada", 10); !errors.Is(err, sumtree.ErrInvalid) {
+				t.Errorf("%s, as %d: %v", name, sum, err)
+			}
+		}
+		if got, want := proof.Balance(), int64(10); name == "of the account" && got != -1 || name != "of the account" && got != want {
+			t.Errorf("%s: balance %d", name, got)
+		}
+	}
+}
+
+// TestDepthIsThatOfEveryPath although the operator has hashed another one into the root.
+func TestDepthIsThatOfEveryPath(t *testing.T) {
+	t.Parallel()
+	leaves := []sumtree.Leaf{{Account: "ada", Amount: 6}, {}, {Account: "ada", Amount: 4}, {}}
 	d := &dishonest{rule: func(l, r int64) int64 { return l + r }, told: func(_, _, sibling int64) int64 { return sibling }}
-	leaves := []sumtree.Leaf{{Account: "ada", Amount: 6}, {Account: "", Amount: -9}, {Account: "ada", Amount: 4}, {Account: "", Amount: 0}}
 	nodes := make([]sumtree.Node, len(leaves))
 	for i, leaf := range leaves {
 		nodes[i] = oracleLeaf("SCH", leaf)
 	}
-	root := d.grow(nodes)
-	root.Sum = 10 // As if it were, so that only the path can tell.
+	d.grow(nodes)
 	proof := sumtree.Proof{Asset: "SCH", Account: "ada", Parts: []sumtree.Part{{Index: 0, Amount: 6, Path: d.path(0)}, {Index: 2, Amount: 4, Path: d.path(2)}}}
-	if err := proof.Verify(root, "SCH", "ada", 10); !errors.Is(err, sumtree.ErrInvalid) {
-		t.Error(err)
-	}
-	if got := proof.Balance(); got != 10 {
-		t.Errorf("balance %d", got)
+	for depth := 1; depth <= 4; depth++ {
+		root := sumtree.Root{Hash: sha([]byte("ballast.sumtree.v1.root\n"), named("SCH"), octet(depth), d.levels[2][0].Hash[:], be64(10)), Sum: 10, Depth: depth}
+		if err := proof.Verify(root, "SCH", "ada", 10); (err == nil) != (depth == 2) {
+			t.Errorf("depth %d: %v", depth, err)
+		}
 	}
 }
 

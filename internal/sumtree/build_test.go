@@ -91,6 +91,17 @@ func TestTheSeedDecides(t *testing.T) {
 	}
 }
 
+// TestThereIsAlwaysPadding beyond the places of accounts, so that the number of leaves never tells how many those are.
+func TestThereIsAlwaysPadding(t *testing.T) {
+	t.Parallel()
+	for n := range 130 {
+		leaves, places := len(build(t, [32]byte{6}, people(n)).Leaves()), n*sumtree.MaxParts
+		if leaves&(leaves-1) != 0 || leaves-places < places/32+sumtree.MaxParts {
+			t.Errorf("%d accounts have %d leaves", n, leaves)
+		}
+	}
+}
+
 // TestPlacesAreAPermutation of every depth, and not the one that changes nothing.
 func TestPlacesAreAPermutation(t *testing.T) {
 	t.Parallel()

@@ -59,9 +59,8 @@ func (p Part) verify(root Root, asset, account string) error {
 		return fmt.Errorf("its path has %d steps of %d", len(p.Path), root.Depth)
 	case p.Index>>root.Depth != 0:
 		return fmt.Errorf("there is no place %d", p.Index)
-	case p.Amount < 0:
-		return ErrNegative
 	}
+	// What is negative is refused by join.
 	node := Node{Hash: hashLeaf(asset, &p.Salt, account, p.Amount), Sum: p.Amount}
 	for i, sibling := range p.Path {
 		left, right := node, sibling

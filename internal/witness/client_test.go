@@ -183,10 +183,16 @@ var lies = map[string]lie{
 		panic(http.ErrAbortHandler)
 	}, nil},
 	"never ends": {func(_ *testing.T, h hand, text string, rw http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(rw, strings.Repeat(h.line(text, time.Now().Unix()), 100_000))
+		for line, err := h.line(text, time.Now().Unix()), error(nil); err == nil; {
+			_, err = io.WriteString(rw, line)
+		}
 	}, witness.ErrAnswer},
-	"redirects": {func(_ *testing.T, _ hand, _ string, rw http.ResponseWriter, r *http.Request) {
-		http.Redirect(rw, r, r.URL.Path, http.StatusTemporaryRedirect)
+	"redirects": {func(_ *testing.T, h hand, text string, rw http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/elsewhere") {
+			_, _ = io.WriteString(rw, h.line(text, time.Now().Unix()))
+			return
+		}
+		http.Redirect(rw, r, "/elsewhere/add-checkpoint", http.StatusTemporaryRedirect)
 	}, nil},
 	"nothing":           says(200, "", ""),
 	"garbage":           says(200, "", "\x00\xff"),
@@ -342,5 +348,33 @@ func TestACollectorRemembers(t *testing.T) {
 	}
 	if fmt.Sprint(statuses) != "[200 200 200 200 200]" {
 		t.Error(statuses)
+	}
+}
+
+// TestOneConflictIsEnough to know that a witness which names the size that it was given is of no use.
+func TestOneConflictIsEnough(t *testing.T) {
+	t.Parallel()
+	l := newLog(t, origin)
+	l.grow(t, 9, "a")
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		asked++
+		rw.Header().Set("Content-Type", sizeType)
+		rw.WriteHeader(http.StatusConflict)
+		_, _ = io.WriteString(rw, "4\n")
+	}))
+	t.Cleanup(server.Close)
+	member, err := witness.NewMember("w", newHand("w.example").key(), server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		known uint64
+		asks  int
+	}{{4, 1}, {0, 2}, {9, 2}} {
+		asked = 0
+		if _, known, err := newClient(t).Ask(t.Context(), member, l.at(t, 9), tt.known, l.prove); !errors.Is(err, witness.ErrAnswer) || known != 4 || asked != tt.asks {
+			t.Errorf("from %d: asked %d times: %d %v", tt.known, asked, known, err)
+		}
 	}
 }

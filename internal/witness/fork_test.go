@@ -198,6 +198,14 @@ func TestRootsOfAProof(t *testing.T) {
 		if ok && (older != l.root(t, smaller) || newer != l.root(t, larger)) {
 			r.Fatalf("%d to %d: other roots", smaller, larger)
 		}
+		if hashes := l.proof(t, smaller, larger); ok {
+			cut := rapid.IntRange(0, len(hashes)-1).Draw(r, "cut")
+			_, _, short := witness.RootsOf(uint64(smaller), uint64(larger), hashes[:cut])             //nolint:gosec // Test sizes.
+			_, _, long := witness.RootsOf(uint64(smaller), uint64(larger), append(hashes, hashes[0])) //nolint:gosec // Test sizes.
+			if short || long {
+				r.Fatalf("%d to %d: a proof of another length", smaller, larger)
+			}
+		}
 	})
 }
 

@@ -90,6 +90,8 @@ func TestStatuses(t *testing.T) {
 			r.Checkpoint = sign(t, strings.Replace(text(9), "\n9\n", "\n09\n", 1), l.signer)
 		}), 400, ""},
 		"a root that is too short":           {spoil(l.request(t, 5, 9), func(r *witness.Request) { r.Checkpoint = sign(t, origin+"\n9\nAAAA\n", l.signer) }), 400, ""},
+		"a root with bits to spare":          {spoil(l.request(t, 5, 9), func(r *witness.Request) { r.Checkpoint = sign(t, loosen(text(9)), l.signer) }), 400, ""},
+		"a proof with bits to spare":         {[]byte(strings.Replace(string(l.request(t, 5, 9).Marshal()), l.proof(t, 5, 9)[0].String(), loosen(l.proof(t, 5, 9)[0].String() + "\n")[:44], 1)), 400, ""},
 		"a broken line of signature":         {append(l.request(t, 5, 9).Marshal(), "— x\n"...), 400, ""},
 		"an old size above the checkpoint's": {l.request(t, 5, 4).Marshal(), 400, ""},
 		"an unknown key only":                {spoil(l.request(t, 5, 9), func(r *witness.Request) { r.Checkpoint = sign(t, text(9), otherKey) }), 403, ""},
@@ -131,6 +133,13 @@ func TestStatuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// loosen adds bits to the base64 at the end of a text that a careless reader would not see.
+func loosen(text string) string {
+	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	last := len(text) - len("x=\n")
+	return text[:last] + string(digits[strings.IndexByte(digits, text[last])+1]) + "=\n"
 }
 
 // TestFromNothing goes through what is special about trees without entries.
@@ -197,14 +206,22 @@ func TestWhatElseIsAsked(t *testing.T) {
 		t.Errorf("busy: %+v", got)
 	}
 	free()
-	spoilState(t, dir)
-	if got := call(t, http.MethodPost, member.URL+"/add-checkpoint", l.request(t, 4, 4).Marshal()); got.status != 500 || strings.Contains(got.body, dir) {
-		t.Errorf("damaged state: %+v", got)
+	for name, spoil := range map[string]func(data []byte) []byte{
+		"damaged": func(data []byte) []byte { return bytes.Replace(data, []byte("\n4\n"), []byte("\n3\n"), 1) },
+		"not one": func([]byte) []byte {
+			return fmt.Appendf(nil, "ballast witness state v1\n%x\nno checkpoint", sha256.Sum256([]byte("no checkpoint")))
+		},
+		"empty": func([]byte) []byte { return nil },
+	} {
+		spoilState(t, dir, spoil)
+		if got := call(t, http.MethodPost, member.URL+"/add-checkpoint", l.request(t, 4, 4).Marshal()); got.status != 500 || strings.Contains(got.body, dir) {
+			t.Errorf("state that is %s: %+v", name, got)
+		}
 	}
 }
 
-// spoilState damages the last checkpoint in a witness's directory.
-func spoilState(t testing.TB, dir string) {
+// spoilState changes the last checkpoint in a witness's directory.
+func spoilState(t testing.TB, dir string, spoil func(data []byte) []byte) {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(dir, "state", "*.latest"))
 	if err != nil || len(paths) != 1 {
@@ -214,7 +231,7 @@ func spoilState(t testing.TB, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(paths[0], bytes.Replace(data, []byte("\n4\n"), []byte("\n3\n"), 1), 0o600); err != nil {
+	if err := os.WriteFile(paths[0], spoil(data), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
