@@ -104,7 +104,7 @@ func openService(ctx context.Context, s settings, log *slog.Logger, db login, mo
 	})
 	v.redemptions = redeem.New(v.reads, v.books)
 	v.secrets = push.NewSecrets(v.reads, v.vault)
-	v.dispatcher = dispatch.New(v.reads, v.redemptions, push.NewIssuer(v.outbound, v.secrets), dispatch.Options{
+	v.dispatcher = dispatch.New(v.reads, v.redemptions, push.NewCaller(v.outbound, v.secrets), dispatch.Options{
 		Call:  s.CallTimeout,
 		Sends: s.sends, Queries: s.queries, Observer: newPushMetrics(v.metrics.Registry), Logger: log,
 	})

@@ -26,7 +26,7 @@ type Options struct {
 	Slots, PerProvider int
 	// Sends and Queries are the pauses between attempts.
 	Sends, Queries Schedule
-	// Call is how long a call of a provider may take, as the issuer has it. By default 15 seconds.
+	// Call is how long a call of a provider may take, as the caller has it. By default 15 seconds.
 	Call time.Duration
 	// Steady takes the chance out of the pauses, for tests.
 	Steady   bool
@@ -43,7 +43,7 @@ type Observer interface {
 type Dispatcher struct {
 	pool        *pgxpool.Pool
 	redemptions *redeem.Redemptions
-	issuer      CreditIssuer
+	caller      Caller
 	options     Options
 
 	slots   chan struct{}
@@ -51,7 +51,7 @@ type Dispatcher struct {
 }
 
 // New returns a dispatcher of the redemptions in the database of pool.
-func New(pool *pgxpool.Pool, redemptions *redeem.Redemptions, issuer CreditIssuer, options Options) *Dispatcher {
+func New(pool *pgxpool.Pool, redemptions *redeem.Redemptions, caller Caller, options Options) *Dispatcher {
 	options.Slots, options.PerProvider = cmp.Or(options.Slots, defaultSlots), cmp.Or(options.PerProvider, defaultPerProvider)
 	options.Call = cmp.Or(options.Call, defaultCall)
 	if options.Sends == nil {
@@ -61,7 +61,7 @@ func New(pool *pgxpool.Pool, redemptions *redeem.Redemptions, issuer CreditIssue
 		options.Queries = DefaultQueries
 	}
 	options.Logger = cmp.Or(options.Logger, slog.New(slog.DiscardHandler))
-	return &Dispatcher{pool: pool, redemptions: redemptions, issuer: issuer, options: options, slots: make(chan struct{}, options.Slots)}
+	return &Dispatcher{pool: pool, redemptions: redemptions, caller: caller, options: options, slots: make(chan struct{}, options.Slots)}
 }
 
 // leaseFor is how long an attempt may take before others take it for lost, and attemptFor how long it does take at most: what is

@@ -46,7 +46,7 @@ const (
 func (d *Dispatcher) advance(ctx context.Context, w *work) error {
 	began := time.Now()
 	if w.phase == Query {
-		answer, err := d.issuer.Query(ctx, w.Order)
+		answer, err := d.caller.Query(ctx, w.Order)
 		return d.conclude(ctx, w, notAsked(answer, err), time.Since(began))
 	}
 	if w.cutOff && w.status == redeem.Dispatched {
@@ -57,11 +57,11 @@ func (d *Dispatcher) advance(ctx context.Context, w *work) error {
 	} else if err != nil {
 		return err
 	}
-	answer, err := d.issuer.Issue(ctx, w.Order)
+	answer, err := d.caller.Issue(ctx, w.Order)
 	return d.conclude(ctx, w, notAsked(answer, err), time.Since(began))
 }
 
-// notAsked makes an answer of what kept an issuer from asking.
+// notAsked makes an answer of what kept a caller from asking.
 func notAsked(a Answer, err error) Answer {
 	if err != nil {
 		return Answer{Outcome: NotSent, Class: "not_asked"}

@@ -163,7 +163,7 @@ func newAPI(reads, writes *pgxpool.Pool, set *settings) (httpapi.API, func(conte
 	}
 	api.Secrets = push.NewSecrets(reads, api.Vault)
 	api.Callbacks = push.NewCallbacks(api.Redemptions, api.Secrets)
-	api.Dispatcher = dispatch.New(reads, api.Redemptions, push.NewIssuer(set.outbound, api.Secrets), dispatch.Options{Steady: true, Logger: set.transport.Logger})
+	api.Dispatcher = dispatch.New(reads, api.Redemptions, push.NewCaller(set.outbound, api.Secrets), dispatch.Options{Steady: true, Logger: set.transport.Logger})
 	return api, func(ctx context.Context) error {
 		err := books.Close(ctx)
 		if closing := keys.Close(ctx); err == nil {

@@ -420,7 +420,7 @@ func TestManyDispatchersSendOnce(t *testing.T) {
 	p.says(200, strings.Replace(issuedAnswer, "10.000000", "1", 1))
 	var group sync.WaitGroup
 	for range 4 {
-		d := dispatch.New(p.db.App, p.api.Redemptions, push.NewIssuer(p.api.Outbound, p.api.Secrets), dispatch.Options{Slots: 3, PerProvider: 100})
+		d := dispatch.New(p.db.App, p.api.Redemptions, push.NewCaller(p.api.Outbound, p.api.Secrets), dispatch.Options{Slots: 3, PerProvider: 100})
 		group.Go(func() {
 			if _, err := d.DispatchDue(context.WithoutCancel(t.Context())); err != nil {
 				t.Error(err)

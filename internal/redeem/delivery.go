@@ -76,17 +76,12 @@ func (r *Redemptions) DisableDelivery(ctx context.Context, provider uuid.UUID, r
 }
 
 func (n *NewDelivery) check() error {
-	switch n.Transport {
-	case TransportPush:
-		if err := checkEndpoint(n.Endpoint); err != nil {
-			return err
-		}
-	case TransportPull, TransportVoucher:
-		if n.Endpoint != "" {
-			return &InvalidError{Field: "endpoint", Code: "not_allowed", Detail: "Only what is pushed has an endpoint."}
-		}
-	default:
+	issuer, known := issuers[n.Transport]
+	if !known {
 		return &InvalidError{Field: "transport", Code: "unknown_value", Detail: "There is no such transport."}
+	}
+	if err := issuer.check(n); err != nil {
+		return err
 	}
 	if n.SLA < time.Minute || n.SLA > 30*24*time.Hour || n.SLA%time.Second != 0 {
 		return &InvalidError{Field: "sla_seconds", Code: "out_of_range", Detail: "It is from 60 seconds to 30 days."}

@@ -53,7 +53,7 @@ func (r *Redemptions) issue(ctx context.Context, i Issuance, by *ruling) (*Redem
 	if err := i.fit(found); err != nil {
 		return nil, false, err
 	}
-	if err := r.checkVoucher(ctx, found, &i); err != nil {
+	if err := found.Transport.issuer().mayIssue(ctx, r, found, &i); err != nil {
 		return nil, false, err
 	}
 	v, err := r.settle(ctx, found, i.Call, &settleStep{

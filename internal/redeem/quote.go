@@ -161,7 +161,7 @@ func (s *quotable) promise(ctx context.Context, tx pgx.Tx, n *NewQuote, amount i
 	if q.Hours, err = worth(amount, rate.K); err != nil {
 		return nil, nil, err
 	}
-	if err := hasVoucher(ctx, tx, q); err != nil {
+	if err := q.Transport.issuer().quotable(ctx, tx, q); err != nil {
 		return nil, nil, err
 	}
 	lines, err := shareOut(chosen, free, q.Hours)

@@ -102,19 +102,6 @@ func lockFree(ctx context.Context, tx pgx.Tx, candidates []candidate) (now time.
 	return now.UTC(), free, nil
 }
 
-// hasVoucher returns ErrNoCapacity for a provider of vouchers that has none of exactly these hours. It sets none aside: who comes first has it.
-func hasVoucher(ctx context.Context, tx pgx.Tx, q *Quote) (err error) {
-	if q.Transport != TransportVoucher {
-		return nil
-	}
-	var has bool
-	err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM free_vouchers($1, $2, $3, $4, 1))`, q.ProviderID, q.GPUClass, q.Hours, q.CreatedAt).Scan(&has)
-	if err == nil && !has {
-		err = ErrNoCapacity
-	}
-	return err
-}
-
 func insertQuote(ctx context.Context, tx pgx.Tx, n *NewQuote, q *Quote, lines []line) error {
 	pledges, hours := make([]uuid.UUID, len(lines)), make([]int64, len(lines))
 	for i, l := range lines {

@@ -87,8 +87,8 @@ func (r *Redemptions) refund(ctx context.Context, redemption uuid.UUID, mine Fil
 }
 
 func (r *Redemptions) refundOf(ctx context.Context, found *Redemption, call ledger.Call, step *settleStep) (*Redemption, bool, error) {
-	if found.Transport == TransportVoucher { // Its holder may know the code.
-		return nil, false, ErrConflict
+	if err := found.Transport.issuer().mayReturn(); err != nil {
+		return nil, false, err
 	}
 	step.kind = ledger.KindRedemptionRefund
 	v, err := r.settle(ctx, found, call, step)

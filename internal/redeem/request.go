@@ -76,10 +76,10 @@ func (r *Redemptions) Request(ctx context.Context, n NewRedemption) (*Redemption
 		return nil, false, err
 	}
 	found, replayed, err := r.answer(ctx, v)
-	if err != nil || found.Transport != TransportVoucher {
-		return found, replayed, err
+	if err != nil {
+		return nil, replayed, err
 	}
-	found, err = r.issueRequested(ctx, found.ID)
+	found, err = found.Transport.issuer().deliver(ctx, r, found)
 	return found, replayed, err
 }
 
@@ -225,7 +225,7 @@ func (s *requestStep) Decide(b *ledger.Book) (d ledger.Decision, err error) {
 	if s.lines, err = allocate(b, s.candidates, s.kept, s.ask.QuoteID, s.hours); err != nil {
 		return d, err
 	}
-	if err = s.takeVoucher(); err != nil {
+	if err = s.delivery.Transport.issuer().codeOf(s); err != nil {
 		return d, err
 	}
 	for _, l := range s.lines {
@@ -233,7 +233,7 @@ func (s *requestStep) Decide(b *ledger.Book) (d ledger.Decision, err error) {
 	}
 	d.Epoch = s.rate.Epoch
 	d.Details, err = json.Marshal(details{
-		Steps: len(s.delivery.Transport.firstSteps()), GPUClass: s.ask.GPUClass, Hours: money.Format(s.hours, money.MaxScale), K: s.rate.K.String(),
+		Steps: len(s.delivery.Transport.issuer().begin()), GPUClass: s.ask.GPUClass, Hours: money.Format(s.hours, money.MaxScale), K: s.rate.K.String(),
 	})
 	if err == nil {
 		s.kept.use(s.ask.QuoteID)
@@ -264,7 +264,5 @@ func (s *requestStep) terms(amount int64, at time.Time) (rate anchor.Rate, hours
 
 func (s *requestStep) Write(w *ledger.Writes, t *ledger.Transaction) {
 	queueInsert(w, s, t)
-	if s.delivery.Transport == TransportVoucher {
-		voucher.HandOut(w, s.voucher, s.id)
-	}
+	s.delivery.Transport.issuer().handOut(w, s)
 }

@@ -31,7 +31,7 @@ func insertArgs(s *requestStep, t *ledger.Transaction) []any {
 	for i, l := range s.lines {
 		pledges[i], hours[i] = l.pledge, l.hours
 	}
-	statuses, details := columns(s.delivery.Transport.firstSteps())
+	statuses, details := columns(s.delivery.Transport.issuer().begin())
 	n := s.ask
 	return []any{
 		s.id, n.AccountID, n.Owner, s.escrow, n.ProviderID, n.GPUClass, t.Postings[0].Amount, s.hours, s.rate.K, s.rate.Epoch,

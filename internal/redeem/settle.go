@@ -101,7 +101,7 @@ func (s *state) untouched(t Transport) bool {
 	case Requested, Reserved:
 		return true
 	case Dispatched:
-		return t == TransportPull && s.lease == uuid.Nil || t == TransportPush && s.unreached
+		return t.issuer().unheard(s)
 	case Issued, Acknowledged, Rejected, Cancelled, Expired, Refunded, Unknown:
 	}
 	return false

@@ -54,16 +54,3 @@ const (
 	// TransportVoucher means that it has left codes, one of which is handed out.
 	TransportVoucher Transport = "voucher"
 )
-
-// firstSteps is what a redemption goes through at once. What is pushed waits, reserved, until it is sent.
-func (t Transport) firstSteps() []Event {
-	steps := []Event{{Status: Requested}, {Status: Reserved, Detail: "The hours are earmarked."}}
-	switch t {
-	case TransportPull:
-		return append(steps, Event{Status: Dispatched, Detail: "The provider polls for it."})
-	case TransportVoucher:
-		return append(steps, Event{Status: Dispatched, Detail: "A voucher is set aside for it."})
-	case TransportPush:
-	}
-	return steps
-}

@@ -23,14 +23,11 @@ var (
 
 // voucherHours returns for how many hours a voucher is to be looked for, or 0 where the provider has none to hand out.
 func (n *NewRedemption) voucherHours(there supply) int64 {
-	if there.delivery.Transport != TransportVoucher {
-		return 0
-	}
 	hours, err := n.hours(there.rate)
 	if err != nil {
 		return 0 // Decide says why.
 	}
-	return hours
+	return there.delivery.Transport.issuer().codeFor(hours)
 }
 
 // reach looks for a voucher, under the lock of the provider's issuance account.
@@ -41,11 +38,19 @@ func (s *requestStep) reach(r *ledger.Reads) {
 	}
 }
 
-// takeVoucher is the last of what is decided: what is taken and not used, nobody else of the group gets.
-func (s *requestStep) takeVoucher() error {
-	if s.delivery.Transport != TransportVoucher {
-		return nil
-	}
+// voucherIssuer hands out a code that the provider has loaded, with the request.
+type voucherIssuer struct{}
+
+func (voucherIssuer) check(n *NewDelivery) error { return noEndpoint(n) }
+
+func (voucherIssuer) begin() []Event {
+	return append(begun(), Event{Status: Dispatched, Detail: "A voucher is set aside for it."})
+}
+
+func (voucherIssuer) codeFor(hours int64) int64 { return hours }
+
+// codeOf is the last of what is decided: what is taken and not used, nobody else of the group gets.
+func (voucherIssuer) codeOf(s *requestStep) error {
 	if s.shelf == nil || s.voucherHours != s.hours {
 		return errVoucherHours
 	}
@@ -56,11 +61,24 @@ func (s *requestStep) takeVoucher() error {
 	return nil
 }
 
-// checkVoucher refuses to issue a redemption for which a voucher is set aside with anything else than that, whole.
-func (r *Redemptions) checkVoucher(ctx context.Context, of *Redemption, i *Issuance) error {
-	if of.Transport != TransportVoucher {
-		return nil
+func (voucherIssuer) handOut(w *ledger.Writes, s *requestStep) { voucher.HandOut(w, s.voucher, s.id) }
+
+// quotable returns ErrNoCapacity where no code is for exactly these hours. It sets none aside: who comes first has it.
+func (voucherIssuer) quotable(ctx context.Context, tx pgx.Tx, q *Quote) (err error) {
+	var has bool
+	err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM free_vouchers($1, $2, $3, $4, 1))`, q.ProviderID, q.GPUClass, q.Hours, q.CreatedAt).Scan(&has)
+	if err == nil && !has {
+		err = ErrNoCapacity
 	}
+	return err
+}
+
+// unheard is false: the holder may know the code.
+func (voucherIssuer) unheard(*state) bool { return false }
+func (voucherIssuer) mayReturn() error    { return ErrConflict }
+
+// mayIssue refuses anything else than the code that is set aside, whole.
+func (voucherIssuer) mayIssue(ctx context.Context, r *Redemptions, of *Redemption, i *Issuance) error {
 	grant, err := voucher.GrantOf(ctx, r.pool, of.ID)
 	if err != nil {
 		return err
@@ -69,6 +87,15 @@ func (r *Redemptions) checkVoucher(ctx context.Context, of *Redemption, i *Issua
 		return ErrConflict
 	}
 	return nil
+}
+
+// deliver issues what was just requested, or requested before. The request has taken effect: whoever asks again learns what came of it.
+func (voucherIssuer) deliver(ctx context.Context, r *Redemptions, of *Redemption) (*Redemption, error) {
+	issued, _, err := r.IssueVoucher(ctx, of.ID)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", ledger.ErrOutcomeUnknown, err.Error())
+	}
+	return issued, nil
 }
 
 // IssueVoucher issues a redemption with the voucher that is set aside for it. It may be called again, and by anybody. It returns the redemption as
@@ -86,15 +113,6 @@ func (r *Redemptions) IssueVoucher(ctx context.Context, redemption uuid.UUID) (*
 		Call: ledger.SystemCall("issue voucher", redemption), ProviderID: found.ProviderID, RedemptionID: redemption, GrantID: grant,
 		Cause: "The voucher is the holder's.",
 	}, nil)
-}
-
-// issueRequested issues what was just requested, or requested before. The request has taken effect: whoever asks again learns what came of it.
-func (r *Redemptions) issueRequested(ctx context.Context, redemption uuid.UUID) (*Redemption, error) {
-	issued, _, err := r.IssueVoucher(ctx, redemption)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s", ledger.ErrOutcomeUnknown, err.Error())
-	}
-	return issued, nil
 }
 
 const (

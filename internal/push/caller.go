@@ -16,25 +16,25 @@ import (
 	"github.com/ballast-compute/ballast/internal/outbound"
 )
 
-// Issuer calls providers' endpoints. It is a dispatch.CreditIssuer.
-type Issuer struct {
+// Caller calls providers' endpoints. It is a dispatch.Caller.
+type Caller struct {
 	client  *outbound.Client
 	secrets *Secrets
 }
 
-// NewIssuer returns an issuer that calls by client and signs with the provider's secrets.
-func NewIssuer(client *outbound.Client, secrets *Secrets) *Issuer {
-	return &Issuer{client: client, secrets: secrets}
+// NewCaller returns a caller that calls by client and signs with the provider's secrets.
+func NewCaller(client *outbound.Client, secrets *Secrets) *Caller {
+	return &Caller{client: client, secrets: secrets}
 }
 
 // Issue posts an order. What is answered counts only if it is exactly one of the answers of the protocol: everything else is Unclear.
-func (i *Issuer) Issue(ctx context.Context, o dispatch.Order) (dispatch.Answer, error) {
+func (c *Caller) Issue(ctx context.Context, o dispatch.Order) (dispatch.Answer, error) {
 	body, err := encodeOrder(o, time.Now())
 	if err != nil {
 		return dispatch.Answer{}, err
 	}
 	r := outbound.Request{Method: http.MethodPost, URL: o.Endpoint, Header: http.Header{"Content-Type": {"application/json"}}, Body: body}
-	response, answer, err := i.call(ctx, o, r, id.Format(id.Redemption, o.RedemptionID))
+	response, answer, err := c.call(ctx, o, r, id.Format(id.Redemption, o.RedemptionID))
 	if response == nil {
 		return answer, err
 	}
@@ -42,9 +42,9 @@ func (i *Issuer) Issue(ctx context.Context, o dispatch.Order) (dispatch.Answer, 
 }
 
 // Query asks for the redemption by its id, below the endpoint's path.
-func (i *Issuer) Query(ctx context.Context, o dispatch.Order) (dispatch.Answer, error) {
+func (c *Caller) Query(ctx context.Context, o dispatch.Order) (dispatch.Answer, error) {
 	r := outbound.Request{Method: http.MethodGet, URL: queryURL(o), Header: http.Header{}}
-	response, answer, err := i.call(ctx, o, r, "query_"+rand.Text())
+	response, answer, err := c.call(ctx, o, r, "query_"+rand.Text())
 	if response == nil {
 		return answer, err
 	}
@@ -62,8 +62,8 @@ func queryURL(o dispatch.Order) string {
 }
 
 // call signs and sends. Without a response, there is an answer that says how it failed, or an error if nothing was even tried.
-func (i *Issuer) call(ctx context.Context, o dispatch.Order, r outbound.Request, messageID string) (*outbound.Response, dispatch.Answer, error) {
-	signer, err := i.secrets.signer(ctx, o.ProviderID)
+func (c *Caller) call(ctx context.Context, o dispatch.Order, r outbound.Request, messageID string) (*outbound.Response, dispatch.Answer, error) {
+	signer, err := c.secrets.signer(ctx, o.ProviderID)
 	if err != nil {
 		return nil, dispatch.Answer{}, err
 	}
@@ -72,7 +72,7 @@ func (i *Issuer) call(ctx context.Context, o dispatch.Order, r outbound.Request,
 	if err := signer.Sign(r.Header, messageID, time.Now(), r.Body); err != nil {
 		return nil, dispatch.Answer{}, err
 	}
-	response, err := i.client.Do(ctx, r)
+	response, err := c.client.Do(ctx, r)
 	if err == nil {
 		return response, dispatch.Answer{}, nil
 	}

@@ -13,9 +13,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// CreditIssuer reaches a provider. Its two calls are made outside of any transaction. An error means that nothing was asked at
+// Caller reaches a provider. Its two calls are made outside of any transaction. An error means that nothing was asked at
 // all, and why; whatever else goes wrong is an Answer.
-type CreditIssuer interface {
+type Caller interface {
 	// Issue asks for the credits of an order, once or again: its redemption's id makes it the same order.
 	Issue(ctx context.Context, o Order) (Answer, error)
 	// Query asks what became of an order.
