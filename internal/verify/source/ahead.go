@@ -35,7 +35,7 @@ func InOrder(ctx context.Context, from Source, files iter.Seq[tree.File]) iter.S
 				case <-ctx.Done():
 					return
 				}
-				go func() { place <- readTile(ctx, from, f) }()
+				go func() { place <- ReadTile(ctx, from, f) }()
 			}
 		}()
 		for place := range queue {
@@ -46,8 +46,8 @@ func InOrder(ctx context.Context, from Source, files iter.Seq[tree.File]) iter.S
 	}
 }
 
-// readTile reads a file, or the full tile in its place.
-func readTile(ctx context.Context, from Source, f tree.File) Read {
+// ReadTile reads a file, or the full tile in the place of a partial one.
+func ReadTile(ctx context.Context, from Source, f tree.File) Read {
 	r := Read{File: f, Path: f.Path()}
 	r.Bytes, r.Err = from.Read(ctx, r.Path, f.MaxBytes())
 	if errors.Is(r.Err, ErrMissing) && f.Width < tree.Width {

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/ballast-compute/ballast/internal/verify"
+	"github.com/ballast-compute/ballast/internal/verify/fault"
+	"github.com/ballast-compute/ballast/internal/verify/source"
+)
+
+// receiptCommand verifies a receipt.
+type receiptCommand struct {
+	File string `arg:"" help:"The receipt (a C2SP tlog-proof), or - for the standard input."`
+	trust
+	output
+}
+
+// Run verifies.
+func (c *receiptCommand) Run(p *program) error {
+	began := p.now()
+	o, data, err := c.read(p, c.File, verify.MaxReceiptBytes)
+	if err != nil {
+		return err
+	}
+	return c.tell(p, verify.Receipt(data, c.File, o), began)
+}
+
+// read reads a file for which a key is needed.
+func (t *trust) read(p *program, file string, limit int64) (o verify.Options, data []byte, err error) {
+	if o, err = t.options(p); err == nil {
+		err = mustHaveKey(o)
+	}
+	if err == nil {
+		data, err = readFile(file, limit)
+	}
+	return o, data, err
+}
+
+// liabilityCommand verifies a holder's proof.
+type liabilityCommand struct {
+	File    string `arg:"" help:"The proof (JSON), or - for the standard input."`
+	Account string `help:"Your account's id: the proof must be of it." placeholder:"acct_…"`
+	Balance string `help:"Your balance at that time, in millionths: the proof must be of it." placeholder:"N"`
+	trust
+	output
+}
+
+// Run verifies.
+func (c *liabilityCommand) Run(p *program) error {
+	began := p.now()
+	o, data, err := c.read(p, c.File, verify.MaxLiabilityBytes)
+	if err != nil {
+		return err
+	}
+	return c.tell(p, verify.Liability(data, c.File, verify.Expected{Account: c.Account, Balance: c.Balance}, o), began)
+}
+
+// promiseCommand verifies a promise.
+type promiseCommand struct {
+	Value  string `arg:"" help:"The value of the header Ballast-Promise."`
+	Leaves string `help:"Of a batch: a file with the leaf hashes of its results, one a line, in base64." placeholder:"FILE"`
+	In     string `help:"Look for what was promised in a log, at a URL or in a directory." placeholder:"URL|DIR"`
+	trust
+	output
+}
+
+// maxLeavesBytes has room for the largest batch many times over.
+const maxLeavesBytes = 4 << 20
+
+// Run verifies.
+func (c *promiseCommand) Run(ctx context.Context, p *program) error {
+	began := p.now()
+	o, err := c.options(p)
+	if err == nil {
+		err = mustHaveKey(o)
+	}
+	if err != nil {
+		return err
+	}
+	var leaves []string
+	if c.Leaves != "" {
+		text, err := readFile(c.Leaves, maxLeavesBytes)
+		if err != nil {
+			return err
+		}
+		leaves = strings.Fields(string(text))
+	}
+	var in source.Source
+	if c.In != "" {
+		if in, err = source.Open(c.In); err != nil {
+			return fault.New(fault.Incomplete, "usage", "%v", err)
+		}
+	}
+	return c.tell(p, verify.Promise(ctx, c.Value, leaves, in, o), began)
+}

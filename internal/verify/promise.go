@@ -1,0 +1,216 @@
+package verify
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/transparency-dev/merkle/proof"
+	"github.com/transparency-dev/merkle/rfc6962"
+
+	"github.com/ballast-compute/ballast/internal/verify/fault"
+	"github.com/ballast-compute/ballast/internal/verify/source"
+	"github.com/ballast-compute/ballast/internal/verify/tree"
+)
+
+// maxPromiseBytes bounds the header. Its proof has at most sixteen hashes or so.
+const maxPromiseBytes = 8 << 10
+
+// promise is the header Ballast-Promise in its parts.
+type promise struct {
+	leaves      []tree.Hash
+	by          time.Time
+	byText      string
+	index, size uint64
+	proof       [][]byte
+	sig         []byte
+	batch       bool
+}
+
+// Promise verifies the value of a header Ballast-Promise: that the log's key signed it. A batch's has no leaf of its own, so that leaves must have the leaf hashes of
+// its results, in base64. With a source, whose log must be verified by itself, it looks for the leaves there: once the time has passed, a log without them has broken its word.
+func Promise(ctx context.Context, value string, leaves []string, in source.Source, o Options) *Report {
+	r := newReport("promise", "", o.Key, o.Pinned)
+	p, err := parsePromise(value, leaves)
+	if err == nil {
+		err = p.verify(o)
+	}
+	if err != nil {
+		return r.fail(err)
+	}
+	r.passed("the log promised with its key")
+	r.Facts = append(r.Facts, fmt.Sprintf("%d entries will be in the log by %s", len(p.leaves), p.byText))
+	if in != nil {
+		if err := p.kept(ctx, r, in, o); err != nil {
+			return r.fail(err)
+		}
+	}
+	return r
+}
+
+func badPromise(what string) error {
+	return fault.New(fault.Tampered, "promise", "it is not a promise: %s", what)
+}
+
+// parsePromise reads "v=1; leaf=…; by=…; index=…; size=…; proof=…; sig=…", or that of a batch, exactly so.
+func parsePromise(value string, leaves []string) (*promise, error) {
+	if len(value) > maxPromiseBytes {
+		return nil, badPromise("it is too long")
+	}
+	names := []string{"v", "leaf", "by", "index", "size", "proof", "sig"}
+	p := &promise{batch: !strings.Contains(value, "; leaf=")}
+	if p.batch {
+		names = []string{"v", "by", "size", "sig"}
+	}
+	parts := strings.Split(value, "; ")
+	if len(parts) != len(names) {
+		return nil, badPromise("it has other parts")
+	}
+	values := map[string]string{}
+	for i, part := range parts {
+		text, ok := strings.CutPrefix(part, names[i]+"=")
+		if !ok {
+			return nil, badPromise("part " + strconv.Itoa(i+1) + " is not " + names[i])
+		}
+		values[names[i]] = text
+	}
+	if values["v"] != "1" {
+		return nil, badPromise("its version is not known")
+	}
+	if err := p.read(values); err != nil {
+		return nil, err
+	}
+	if p.batch {
+		return p, p.take(leaves)
+	}
+	return p, nil
+}
+
+func (p *promise) read(values map[string]string) (err error) {
+	const instant = "2006-01-02T15:04:05.000000Z"
+	p.byText = values["by"]
+	if p.by, err = time.Parse(instant, p.byText); err != nil || p.by.Format(instant) != p.byText {
+		return badPromise("its time is not an instant in UTC with six decimals")
+	}
+	if p.size, err = number(values["size"]); err != nil || p.size == 0 {
+		return badPromise("its size is not a number")
+	}
+	if p.sig, err = base64.RawURLEncoding.Strict().DecodeString(values["sig"]); err != nil || len(p.sig) != ed25519.SignatureSize || len(values["sig"]) != 86 {
+		return badPromise("its signature is not one")
+	}
+	if p.batch {
+		return nil
+	}
+	if p.index, err = number(values["index"]); err != nil || p.index >= p.size {
+		return badPromise("its index is not below its size")
+	}
+	hashes := []string{values["leaf"]}
+	if values["proof"] != "" {
+		hashes = append(hashes, strings.Split(values["proof"], ",")...)
+	}
+	for i, text := range hashes {
+		hash, err := base64.RawURLEncoding.Strict().DecodeString(text)
+		if err != nil || len(hash) != 32 || len(text) != 43 {
+			return badPromise("its hashes are not base64url of 32 bytes")
+		}
+		if i == 0 {
+			p.leaves = []tree.Hash{tree.Hash(hash)}
+		} else {
+			p.proof = append(p.proof, hash)
+		}
+	}
+	return nil
+}
+
+func number(text string) (uint64, error) {
+	n, err := strconv.ParseUint(text, 10, 63)
+	if err == nil && strconv.FormatUint(n, 10) != text {
+		err = strconv.ErrSyntax
+	}
+	return n, err
+}
+
+// take keeps the leaf hashes of a batch.
+func (p *promise) take(leaves []string) error {
+	if uint64(len(leaves)) != p.size {
+		return fault.New(fault.Incomplete, "promise", "a batch's promise is of the leaf hashes of its results, in their order").Differ(p.size, len(leaves))
+	}
+	for _, text := range leaves {
+		hash, err := base64.StdEncoding.Strict().DecodeString(strings.TrimSpace(text))
+		if err != nil || len(hash) != 32 {
+			return fault.New(fault.Incomplete, "promise", "%.60q is not a leaf hash in base64", text)
+		}
+		p.leaves = append(p.leaves, tree.Hash(hash))
+	}
+	return nil
+}
+
+func (p *promise) verify(o Options) error {
+	root, err := p.root()
+	if err != nil {
+		return err
+	}
+	text := fmt.Sprintf("ballast-promise/v1\n%s\n%s\n%s\n", o.Key.Origin(), p.byText, base64.StdEncoding.EncodeToString(root))
+	if public := o.Key.Public(); len(public) != ed25519.PublicKeySize || !ed25519.Verify(public, []byte(text), p.sig) {
+		return fault.New(fault.Tampered, "promise", "the signature is not one of the log %s over this promise", o.Key.Origin())
+	}
+	return nil
+}
+
+// root returns that of the tree which was signed.
+func (p *promise) root() ([]byte, error) {
+	if p.batch {
+		var b tree.Builder
+		for _, leaf := range p.leaves {
+			b.Add(leaf)
+		}
+		root := b.Root()
+		return root[:], nil
+	}
+	root, err := proof.RootFromInclusionProof(rfc6962.DefaultHasher, p.index, p.size, p.leaves[0][:], p.proof)
+	if err != nil {
+		return nil, fault.New(fault.Tampered, "promise", "its proof has another length than that of a tree of its size")
+	}
+	return root, nil
+}
+
+// kept looks for the leaves in a log.
+func (p *promise) kept(ctx context.Context, r *Report, in source.Source, o Options) error {
+	r.Place = in.String()
+	h, err := readHeads(ctx, in, Options{Key: o.Key, Policy: o.Policy})
+	if err != nil {
+		return err
+	}
+	r.show(h)
+	missing := map[tree.Hash]bool{}
+	for _, leaf := range p.leaves {
+		missing[leaf] = true
+	}
+	var where []uint64
+	w := walk{entry: func(index uint64, _ []byte, leaf *tree.Hash) error {
+		if missing[*leaf] {
+			delete(missing, *leaf)
+			where = append(where, index)
+		}
+		return nil
+	}}
+	if err := w.run(ctx, in, h.latest); err != nil {
+		return err
+	}
+	switch {
+	case len(missing) == 0:
+		slices.Sort(where)
+		r.passed(fmt.Sprintf("the log kept its word: they are in it (from entry %d)", where[0]))
+		return nil
+	case o.Now.Before(p.by):
+		return fault.New(fault.Incomplete, "promise", "%d entries are not yet in the log; it has until %s", len(missing), p.byText)
+	case h.latest.Latest().After(p.by):
+		return fault.New(fault.Tampered, "promise", "the log broke its word: a checkpoint that was cosigned after %s has %d entries not", p.byText, len(missing)).Showing(h.latest.Raw)
+	}
+	return fault.New(fault.Incomplete, "promise", "%d entries are not in the checkpoint shown, and no witness says that it is later than %s: fetch a later one", len(missing), p.byText).Showing(h.latest.Raw)
+}
