@@ -83,6 +83,9 @@ func (k *Keys) Policy(need int) []byte {
 	return b.Bytes()
 }
 
+// Sign signs a text with the log's key.
+func (k *Keys) Sign(text string) []byte { return ed25519.Sign(k.Private, []byte(text)) }
+
 // Checkpoint signs one of a size and a root, with all witnesses at a time that is now.
 func (k *Keys) Checkpoint(size int64, root [32]byte) []byte {
 	signers := []note.Signer{k.Signer}
@@ -117,6 +120,8 @@ type Publisher struct {
 	bundle []byte
 	size   int64
 	tree   []tlog.Hash
+	// first has the first entries, for tests that look at them.
+	first [][]byte
 }
 
 // NewPublisher writes to a directory.
@@ -130,6 +135,9 @@ func (p *Publisher) Add(entry []byte) {
 		panic(err)
 	}
 	p.tree = append(p.tree, hashes...)
+	if len(p.first) < 1000 {
+		p.first = append(p.first, bytes.Clone(entry))
+	}
 	if p.size++; p.size%256 == 0 {
 		p.write(fmt.Sprintf("tile/entries/%s", number((p.size-1)/256)), p.bundle)
 		p.bundle = p.bundle[:0]
@@ -162,6 +170,9 @@ func (p *Publisher) write(path string, data []byte) {
 		panic(err)
 	}
 }
+
+// Entry returns one of the first thousand.
+func (p *Publisher) Entry(index int64) []byte { return p.first[index] }
 
 // Root is that of all entries so far.
 func (p *Publisher) Root() [32]byte {

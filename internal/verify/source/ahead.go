@@ -24,8 +24,13 @@ func (r *Read) Full() bool { return r.Path != r.File.Path() }
 func InOrder(ctx context.Context, from Source, files iter.Seq[tree.File]) iter.Seq[Read] {
 	return func(yield func(Read) bool) {
 		ctx, stop := context.WithCancel(ctx)
-		defer stop()
 		queue := make(chan chan Read, from.Ahead())
+		defer func() { // Nothing is read any more once this has returned.
+			stop()
+			for place := range queue {
+				<-place
+			}
+		}()
 		go func() {
 			defer close(queue)
 			for f := range files {
