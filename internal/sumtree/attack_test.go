@@ -185,7 +185,7 @@ func TestNegativeLeavesAreRefused(t *testing.T) {
 		proof := sumtree.Proof{Asset: "SCH", Account: "ada"}
 		for i, leaf := range leaves {
 			if leaf.Account != "" {
-				proof.Parts = append(proof.Parts, sumtree.Part{Index: uint64(i), Amount: leaf.Amount, Path: d.path(i)}) //nolint:gosec // There are four.
+				proof.Parts = append(proof.Parts, sumtree.Part{Index: uint64(i), Amount: leaf.Amount, Path: d.path(i)})
 			}
 		}
 		for _, sum := range []int64{root.Sum, 10, math.MaxInt64} { // As if it were, so that only the path can tell.

@@ -91,6 +91,9 @@ func TestEveryByteOfAFileCounts(t *testing.T) {
 			}
 			continue
 		}
+		if at < 256 {
+			t.Fatalf("byte %d of the header was not missed", at)
+		}
 		opened++
 		for _, h := range holders {
 			proof, err := file.Prove(h.account)

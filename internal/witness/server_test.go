@@ -213,27 +213,30 @@ func TestWhatElseIsAsked(t *testing.T) {
 		},
 		"empty": func([]byte) []byte { return nil },
 	} {
-		spoilState(t, dir, spoil)
+		path, good := stateOf(t, dir)
+		if err := os.WriteFile(path, spoil(good), 0o600); err != nil {
+			t.Fatal(err)
+		}
 		if got := call(t, http.MethodPost, member.URL+"/add-checkpoint", l.request(t, 4, 4).Marshal()); got.status != 500 || strings.Contains(got.body, dir) {
 			t.Errorf("state that is %s: %+v", name, got)
+		}
+		if err := os.WriteFile(path, good, 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
 
-// spoilState changes the last checkpoint in a witness's directory.
-func spoilState(t testing.TB, dir string, spoil func(data []byte) []byte) {
+// stateOf returns the file that has the last checkpoint of a witness's only log.
+func stateOf(t testing.TB, dir string) (path string, data []byte) {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(dir, "state", "*.latest"))
 	if err != nil || len(paths) != 1 {
 		t.Fatal(paths, err)
 	}
-	data, err := os.ReadFile(paths[0])
-	if err != nil {
+	if data, err = os.ReadFile(paths[0]); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(paths[0], spoil(data), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	return paths[0], data
 }
 
 func TestServeEndsWhenItIsTold(t *testing.T) {
