@@ -378,3 +378,17 @@ func TestOneConflictIsEnough(t *testing.T) {
 		}
 	}
 }
+
+// TestOnlyASizeIsAConflict of its own media type, written in its one way.
+func TestOnlyASizeIsAConflict(t *testing.T) {
+	t.Parallel()
+	var conflict *witness.ConflictError
+	if err := witness.ConflictOf("text/x.tlog.size; charset=utf-8", "3\n"); !errors.As(err, &conflict) || conflict.Size != 3 {
+		t.Error(err)
+	}
+	for _, other := range [][2]string{{"text/plain", "3\n"}, {"", "3\n"}, {sizeType, "3"}, {sizeType, "03\n"}, {sizeType, "\n"}, {sizeType, "3\n\n"}, {sizeType, "-3\n"}} {
+		if err := witness.ConflictOf(other[0], other[1]); !errors.Is(err, witness.ErrAnswer) {
+			t.Errorf("%q: %v", other, err)
+		}
+	}
+}
