@@ -174,6 +174,7 @@ func TestNegativeLeavesAreRefused(t *testing.T) {
 		"on the right":   {{Account: "ada", Amount: 6}, {Amount: -9}, {Account: "ada", Amount: 4}, {}},
 		"on the left":    {{Amount: -9}, {Account: "ada", Amount: 6}, {}, {Account: "ada", Amount: 4}},
 		"of the account": {{Account: "ada", Amount: 12}, {}, {}, {Account: "ada", Amount: -2}},
+		"against bob":    {{Amount: -100}, {Account: "ada", Amount: 6}, {Amount: 100}, {Account: "ada", Amount: 4}},
 		"a whole half":   {{Account: "ada", Amount: 6}, {Account: "ada", Amount: 4}, {Amount: -5}, {Amount: -4}},
 	} {
 		d := &dishonest{rule: func(l, r int64) int64 { return l + r }, told: func(_, _, sibling int64) int64 { return sibling }}
