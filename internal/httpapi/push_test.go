@@ -442,6 +442,37 @@ func TestManyDispatchersSendOnce(t *testing.T) {
 	}
 }
 
+// One provider has no more attempts under way than its share, however many slots are free and whoever takes them.
+func TestAProviderHasNoMoreThanItsShare(t *testing.T) {
+	t.Parallel()
+	p := newPartner(t)
+	p.says(202, `{"status":"accepted"}`)
+	for range 9 {
+		p.post("alice", "/v1/redemptions", object{"account_id": "{alice_account}", "amount": "1", "provider_id": "{provider}", "gpu_class": "H100-SXM-80GB"}).want(201)
+	}
+	d := dispatch.New(p.db.App, p.api.Redemptions, push.NewCaller(p.api.Outbound, p.api.Secrets), dispatch.Options{Slots: 50, PerProvider: 4})
+	execute := func(sql string) {
+		if _, err := p.db.Pool.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Three are under way in another process.
+	execute(`UPDATE redemption_dispatches SET lease_id = gen_random_uuid(), leased_until = ballast_now() + interval '1 hour'
+		WHERE redemption_id IN (SELECT redemption_id FROM redemption_dispatches ORDER BY redemption_id LIMIT 3)`)
+	for _, want := range []int{1, 1} {
+		n, err := d.Start(t.Context())
+		if err != nil || n != want {
+			t.Errorf("%d attempts were begun beside three (%v), want %d", n, err, want)
+		}
+		d.Wait()
+	}
+	execute(`UPDATE redemption_dispatches SET lease_id = NULL, leased_until = NULL, next_at = ballast_now() + interval '1 hour' WHERE leased_until > ballast_now()`)
+	if n, err := d.Start(t.Context()); err != nil || n != 4 {
+		t.Errorf("%d attempts were begun by themselves (%v), want 4", n, err)
+	}
+	d.Wait()
+}
+
 // callback makes a call of the provider; {id} is the redemption.
 func (p *partner) callback(redemption, kind, data string) *call {
 	p.t.Helper()
