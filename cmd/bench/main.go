@@ -4,6 +4,8 @@
 //	go run ./cmd/bench                     the quick run, about two minutes
 //	go run ./cmd/bench --postings 10000000 also with ten million postings in the journal
 //	go run ./cmd/bench --events            instead, transfers with webhooks on against off
+//	go run ./cmd/bench --log               instead, transfers with the transparency log on against off
+//	go run ./cmd/bench --soak 600          instead, how long it takes until transfers are published and witnessed
 //
 // It starts a Postgres of its own (fsync on), the API as a process of its own, and pgbench, which comes with Postgres.
 package main
@@ -26,6 +28,8 @@ type options struct {
 	Postings    int      `default:"0" help:"How many postings to write to the journal for the second half; 0 leaves it out."`
 	Only        []string `help:"Run only these measurements, and print no table: uniform, hot, batch, mint, yardstick-uniform, yardstick-hot."`
 	Events      bool     `help:"Measure single transfers with events sent to webhooks against none, and nothing else."`
+	Log         bool     `help:"Measure single transfers with the transparency log against none, and nothing else."`
+	Soak        int      `default:"0" help:"Measure for so many seconds, at half of the peak, how long it takes until transfers are published and witnessed, and nothing else."`
 	OpenLoop    bool     `default:"true" negatable:"" help:"Also measure the latency at a third of the peak."`
 }
 
@@ -49,6 +53,12 @@ func run(ctx context.Context, opts options) error {
 	fmt.Printf("%s\n\n", rig.describe())
 	if opts.Events {
 		return rig.compareEvents(ctx)
+	}
+	if opts.Log {
+		return rig.compareLog(ctx)
+	}
+	if opts.Soak > 0 {
+		return rig.soak(ctx)
 	}
 	empty, err := rig.measure(ctx, "a fresh ledger")
 	if err != nil {

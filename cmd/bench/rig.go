@@ -31,12 +31,14 @@ const endowment = 1_000_000_000_000_000
 
 // rig is a Postgres with the yardstick and the ledger in it, and the API as a process of its own.
 type rig struct {
-	opts     options
-	dir      string
-	server   *embedded.Server
-	owner    *pgxpool.Pool
-	api      *exec.Cmd
-	addr     string
+	opts   options
+	dir    string
+	server *embedded.Server
+	owner  *pgxpool.Pool
+	api    *exec.Cmd
+	addr   string
+	// logDir is where the API keeps its log.
+	logDir   string
 	key      string
 	holder   uuid.UUID
 	accounts []uuid.UUID
@@ -186,6 +188,9 @@ func (r *rig) startAPI(ctx context.Context) error {
 	r.api.Env = append(os.Environ(), "DATABASE_URL="+r.server.URL("ballast", "bench_api", appPassword), "BALLAST_ADDR="+addr)
 	if r.opts.Events {
 		r.api = r.apiThatCallsLoopback(ctx)
+	}
+	if err := r.keepLog(ctx); err != nil {
+		return err
 	}
 	log, err := os.Create(filepath.Join(r.dir, "api.log"))
 	if err != nil {

@@ -54,7 +54,7 @@ WITH entered AS (
     SELECT unnest($15::bigint[]), unnest($16::smallint[]), unnest($17::uuid[]), unnest($18::uuid[]), unnest($19::text[]), unnest($20::bigint[]),
            unnest($21::bigint[]), unnest($22::bigint[]), unnest($23::bigint[]), unnest($24::bigint[])
 ), logged AS (
-    INSERT INTO log_entries (seq, entries, bundle) VALUES ($29, $30, $31)
+    INSERT INTO log_entries (seq, entries, bundle) SELECT $29::bigint, $30::integer, $31::bytea WHERE $31 IS NOT NULL
 )
 UPDATE accounts a
 SET debits = n.debits, credits = n.credits, balance = n.credits - n.debits, version = n.version,
@@ -158,8 +158,10 @@ func (a *application) readFound(ctx context.Context, conn *pgxpool.Conn, seqs []
 func (a *application) write(ctx context.Context, conn *pgxpool.Conn) error {
 	b := &pgx.Batch{}
 	if len(a.accepted) > 0 {
-		if err := a.log(); err != nil {
-			return err
+		if logged {
+			if err := a.log(); err != nil {
+				return err
+			}
 		}
 		b.Queue(writeJournalSQL, a.journalRows()...)
 	}

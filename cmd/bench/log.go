@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/ballast-compute/ballast/internal/translog"
+	"github.com/ballast-compute/ballast/internal/witness"
+)
+
+// logGoal is what the rate with the log must be of that without.
+const logGoal = 0.95
+
+// witnesses is how many witnesses the log of a rig has, of which two must cosign.
+const witnesses = 3
+
+// keepLog has the API keep a log, unless it is measured without: all figures are those of a server that keeps its promises.
+func (r *rig) keepLog(ctx context.Context) error {
+	skey, err := translog.NewKey("bench.example/log")
+	if err != nil {
+		return err
+	}
+	key, err := translog.ParseKey(skey)
+	if err != nil {
+		return err
+	}
+	r.logDir = filepath.Join(r.dir, "log")
+	r.api.Env = append(r.api.Env, "BALLAST_LOG_DIR="+r.logDir, "BALLAST_LOG_KEY="+skey)
+	if r.opts.Soak == 0 {
+		return nil
+	}
+	policy, err := r.startWitnesses(ctx, key.Text)
+	if err != nil {
+		return err
+	}
+	r.api.Env = append(r.api.Env, "BALLAST_LOG_WITNESSES="+policy)
+	return nil
+}
+
+// startWitnesses runs witnesses in this process, and returns the file with the policy that names them.
+func (r *rig) startWitnesses(ctx context.Context, logKey string) (string, error) {
+	var policy, names strings.Builder
+	fmt.Fprintf(&policy, "log %s\n", logKey)
+	for i := range witnesses {
+		dir, name := filepath.Join(r.dir, fmt.Sprintf("witness%d", i)), fmt.Sprintf("w%d", i)
+		vkey, err := witness.CreateKey(dir, "witness.example/"+name)
+		if err != nil {
+			return "", err
+		}
+		w, err := witness.Open(dir, []string{logKey}, slog.New(slog.DiscardHandler))
+		if err != nil {
+			return "", err
+		}
+		var lc net.ListenConfig
+		l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			return "", err
+		}
+		serving, stop := context.WithCancel(ctx)
+		r.cleanup = append(r.cleanup, stop)
+		go func() { _ = w.Serve(serving, l) }() //nolint:errcheck // it ends with the run
+		fmt.Fprintf(&policy, "witness %s %s http://%s/\n", name, vkey, l.Addr())
+		names.WriteString(" " + name)
+	}
+	fmt.Fprintf(&policy, "group enough 2%s\nquorum enough\n", names.String())
+	file := filepath.Join(r.dir, "policy")
+	return file, os.WriteFile(file, []byte(policy.String()), 0o600)
+}
+
+// compareLog measures single transfers with the log on and off, in turn on the same books, beginning with the other each round. Off is a program that was built
+// without writing entries, keeps no log and promises nothing.
+func (r *rig) compareLog(ctx context.Context) error {
+	with := *r
+	without, err := r.apiWithoutLog(ctx)
+	if err != nil {
+		return err
+	}
+	measured := map[bool][]eventsRound{}
+	for round := range r.opts.Rounds {
+		for _, on := range []bool{round%2 == 1, round%2 == 0} {
+			one := &with
+			if !on {
+				one = without
+			}
+			m, err := r.logRound(ctx, one, round, on)
+			if err != nil {
+				return err
+			}
+			measured[on] = append(measured[on], m)
+		}
+	}
+	on, off := measured[true], measured[false]
+	rate := func(m eventsRound) float64 { return m.rate }
+	cpu := func(m eventsRound) float64 { return m.cpu }
+	fmt.Printf("\n| single transfers over HTTP | a second | ratio | goal | CPU a transfer | ratio |\n|---|---:|---:|---:|---:|---:|\n")
+	fmt.Printf("| without the log | %.0f | | | %.1f µs | |\n", medianOf(off, rate), medianOf(off, cpu))
+	fmt.Printf("| with it | %.0f | %.3f × without | ≥ %.2f | %.1f µs | %.3f × without, round by round |\n",
+		medianOf(on, rate), medianOf(on, rate)/medianOf(off, rate), logGoal, medianOf(on, cpu), pairedCost(on, off))
+	return nil
+}
+
+// apiWithoutLog starts the API a second time, built without the log.
+func (r *rig) apiWithoutLog(ctx context.Context) (*rig, error) {
+	other := *r
+	binary := r.binary() + "-without-log"
+	build := exec.CommandContext(ctx, "go", "build", "-tags", "ballast_measure_without_log", "-o", binary, "github.com/ballast-compute/ballast/cmd/api") //nolint:gosec // our own program
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return nil, fmt.Errorf("building the API without the log: %w", err)
+	}
+	addr, err := freeAddr(ctx)
+	if err != nil {
+		return nil, err
+	}
+	other.addr = addr
+	other.api = exec.CommandContext(ctx, binary, "serve") //nolint:gosec // as above
+	other.api.Env = append(os.Environ(), "DATABASE_URL="+r.server.URL("ballast", "bench_api", appPassword), "BALLAST_ADDR="+addr)
+	if err := other.api.Start(); err != nil {
+		return nil, err
+	}
+	r.cleanup = append(r.cleanup, func() {
+		_ = other.api.Process.Signal(os.Interrupt)
+		_ = other.api.Wait()
+	})
+	return &other, other.awaitReady(ctx)
+}
+
+// logRound measures one of the two, with the guard that wants entries in force for the one that writes them.
+func (r *rig) logRound(ctx context.Context, one *rig, round int, on bool) (m eventsRound, err error) {
+	guard := "DISABLE"
+	if on {
+		guard = "ENABLE"
+	}
+	if err := r.exec(ctx, "ballast", "ALTER TABLE transactions "+guard+" TRIGGER transactions_are_logged"); err != nil {
+		return m, err
+	}
+	before, err := one.cpu()
+	if err != nil {
+		return m, err
+	}
+	began := time.Now()
+	if m.rate, err = one.closedLoop(ctx, workload{batch: 1, connections: r.opts.Connections}); err != nil {
+		return m, err
+	}
+	after, err := one.cpu()
+	if err != nil {
+		return m, err
+	}
+	each := after.perTransfer(before, m.rate*time.Since(began).Seconds())
+	m.cpu = float64(each.api+each.postgres) / float64(time.Microsecond)
+	fmt.Printf("  round %d, log %s: %.0f/s; %s\n", round+1, map[bool]string{true: "on", false: "off"}[on], m.rate, each)
+	return m, nil
+}
