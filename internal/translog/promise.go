@@ -4,6 +4,8 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"fmt"
+	"math/bits"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,21 +30,20 @@ func (p *Promises) Of(at leaf.Place) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("translog: promise: %w", err)
 	}
-	proof, err := at.Group.Proof(at.Index)
-	if err != nil {
-		return "", fmt.Errorf("translog: promise: %w", err)
-	}
 	b64 := base64.RawURLEncoding
 	leafHash := at.Group.Leaves[at.Index]
-	dst := make([]byte, 0, 256+44*len(proof))
+	dst := make([]byte, 0, 300+44*bits.Len(uint(len(at.Group.Leaves))))
 	dst = b64.AppendEncode(append(dst, "v=1; leaf="...), leafHash[:])
 	dst = due(at.Group.At).AppendFormat(append(dst, "; by="...), instant)
-	dst = fmt.Appendf(dst, "; index=%d; size=%d; proof=", at.Index, len(at.Group.Leaves))
-	for i, h := range proof {
-		if i > 0 {
+	dst = strconv.AppendInt(append(dst, "; index="...), int64(at.Index), 10)
+	dst = strconv.AppendInt(append(dst, "; size="...), int64(len(at.Group.Leaves)), 10)
+	dst = append(dst, "; proof="...)
+	first := true
+	for h := range at.Group.Proof(at.Index) {
+		if !first {
 			dst = append(dst, ',')
 		}
-		dst = b64.AppendEncode(dst, h[:])
+		dst, first = b64.AppendEncode(dst, h[:]), false
 	}
 	return string(b64.AppendEncode(append(dst, "; sig="...), sig)), nil
 }

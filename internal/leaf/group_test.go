@@ -1,0 +1,68 @@
+package leaf
+
+import (
+	"crypto/sha256"
+	"errors"
+	"testing"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// Another implementation of RFC 6962 finds the same root, and accepts every proof.
+func TestGroupsAreTreesOfRFC6962(t *testing.T) {
+	t.Parallel()
+	for n := 1; n <= 130; n++ {
+		g := &Group{}
+		var stored hashes
+		for i := range n {
+			h := sha256.Sum256([]byte{byte(i)})
+			g.Leaves = append(g.Leaves, h)
+			more, err := tlog.StoredHashesForRecordHash(int64(i), h, stored)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stored = append(stored, more...)
+		}
+		root, err := tlog.TreeHash(int64(n), stored)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := g.grow(); tlog.Hash(got) != root {
+			t.Fatalf("root of %d leaves is %x, want %s", n, got, root)
+		}
+		for i := range n {
+			var proof tlog.RecordProof
+			for h := range g.Proof(i) {
+				proof = append(proof, *h)
+			}
+			if err := tlog.CheckRecord(proof, int64(n), root, int64(i), g.Leaves[i]); err != nil {
+				t.Errorf("leaf %d of %d: %v", i, n, err)
+			}
+		}
+	}
+}
+
+type hashes []tlog.Hash
+
+func (s hashes) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	found := make([]tlog.Hash, len(indexes))
+	for i, index := range indexes {
+		found[i] = s[index]
+	}
+	return found, nil
+}
+
+func TestAGroupIsSignedOnce(t *testing.T) {
+	t.Parallel()
+	g := &Group{Leaves: make([]Hash, 3)}
+	calls, errNo := 0, errors.New("no")
+	for range 3 {
+		if _, err := g.Signed(func(Hash, time.Time) ([]byte, error) { calls++; return nil, errNo }); !errors.Is(err, errNo) {
+			t.Errorf("%v, want %v", err, errNo)
+		}
+	}
+	if calls != 1 {
+		t.Errorf("signed %d times", calls)
+	}
+}
