@@ -11,7 +11,7 @@ import (
 
 // receiptCommand verifies a receipt.
 type receiptCommand struct {
-	File string `arg:"" help:"The receipt (a C2SP tlog-proof), or - for the standard input."`
+	File string `arg:"" help:"The receipt, as the API gives it (a C2SP tlog-proof, or JSON with one), or - for the standard input."`
 	trust
 	output
 }
@@ -19,7 +19,7 @@ type receiptCommand struct {
 // Run verifies.
 func (c *receiptCommand) Run(p *program) error {
 	began := p.now()
-	o, data, err := c.read(p, c.File, verify.MaxReceiptBytes)
+	o, data, err := c.read(p, c.File, 2*verify.MaxReceiptBytes)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/transparency-dev/merkle/proof"
 	"github.com/transparency-dev/merkle/rfc6962"
 
@@ -38,11 +39,33 @@ func Receipt(data []byte, place string, o Options) *Report {
 	r := newReport("receipt", place, o.Key, o.Pinned)
 	var parser entry.Parser
 	var e entry.Entry
-	if err := r.receipt(data, o, &parser, &e); err != nil {
+	proof, err := unwrapped(data)
+	if err == nil {
+		err = r.receipt(proof, o, &parser, &e)
+	}
+	if err != nil {
 		return r.fail(err)
 	}
 	r.freshReceipt(o)
 	return r
+}
+
+// unwrapped returns the proof within the document that the API gives by default, or what is a proof itself.
+func unwrapped(data []byte) ([]byte, error) {
+	if !bytes.HasPrefix(data, []byte("{")) || len(data) > 2*MaxReceiptBytes {
+		return data, nil
+	}
+	var doc struct {
+		State string `json:"state"`
+		Proof string `json:"proof"`
+	}
+	if err := json.Unmarshal(data, &doc); err != nil {
+		return nil, fault.New(fault.Tampered, "receipt", "it is not a receipt: %v", err)
+	}
+	if doc.Proof == "" {
+		return nil, fault.New(fault.Incomplete, "receipt", "the receipt has no proof yet (its state is %.20q): ask for it again in some seconds", doc.State)
+	}
+	return []byte(doc.Proof), nil
 }
 
 // receipt fills e with the entry that a receipt proves.

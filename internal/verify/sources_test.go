@@ -1,13 +1,16 @@
 package verify_test
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"testing"
 
 	"github.com/ballast-compute/ballast/internal/sumtree"
 	"github.com/ballast-compute/ballast/internal/verify/logtest"
+	"github.com/ballast-compute/ballast/internal/verify/replay"
 	"github.com/ballast-compute/ballast/internal/verify/source"
+	"github.com/ballast-compute/ballast/internal/witness"
 )
 
 func (m *memory) Read(_ context.Context, path string, limit int64) ([]byte, error) {
@@ -51,4 +54,22 @@ func sumOf(t *testing.T, w *logtest.World, account string) (sumtree.Root, sumtre
 		t.Fatal(err)
 	}
 	return built.Root(), proof
+}
+
+func mustPolicy(t *testing.T, text []byte) *witness.Policy {
+	t.Helper()
+	policy, err := witness.ParsePolicy(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return policy
+}
+
+func readView(t *testing.T, text []byte) *replay.View {
+	t.Helper()
+	view, err := replay.ReadView(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return view
 }

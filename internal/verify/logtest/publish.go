@@ -99,6 +99,15 @@ func (k *Keys) Checkpoint(size int64, root [32]byte) []byte {
 	return signed
 }
 
+// CheckpointOf signs one of another origin with the log's key.
+func (k *Keys) CheckpointOf(origin string, size int64, root [32]byte) []byte {
+	signed, err := note.Sign(&note.Note{Text: fmt.Sprintf("%s\n%d\n%s\n", origin, size, base64.StdEncoding.EncodeToString(root[:]))}, k.Signer)
+	if err != nil {
+		panic(err)
+	}
+	return signed
+}
+
 // CheckpointAt signs one with a cosignature of the first witness at another time.
 func (k *Keys) CheckpointAt(size int64, root [32]byte, at time.Time) []byte {
 	text := fmt.Sprintf("%s\n%d\n%s\n", Origin, size, base64.StdEncoding.EncodeToString(root[:]))

@@ -1,7 +1,6 @@
 package replay
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 
@@ -182,11 +181,11 @@ func (v *View) reached(entries uint64) error {
 func (v *View) Outcome() (ViewOutcome, bool) { return v.outcome, v.compared }
 
 // assetOf reads the asset of a private account.
-func assetOf(name []byte) (entry.Asset, bool) {
-	switch {
-	case bytes.Equal(name, []byte(entry.SCH)):
+func assetOf(name string) (entry.Asset, bool) {
+	switch name {
+	case entry.SCH:
 		return entry.Tokens, true
-	case bytes.Equal(name, []byte(entry.USD)):
+	case entry.USD:
 		return entry.Dollars, true
 	}
 	return 0, false

@@ -3,8 +3,12 @@ package replay
 import (
 	"bufio"
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"io"
+	"strconv"
+
+	"github.com/go-json-experiment/json"
 
 	"github.com/ballast-compute/ballast/internal/verify/entry"
 	"github.com/ballast-compute/ballast/internal/verify/fault"
@@ -49,30 +53,69 @@ func badView(line int, reason string) error {
 	return fault.New(fault.Incomplete, "view", "line %d of the view: %s", line, reason)
 }
 
+// viewHead is the first line, and viewAccount each other. Their members may come in any order.
+type viewHead struct {
+	V      string `json:"v"`
+	Type   string `json:"type"`
+	Origin string `json:"origin"`
+	Size   string `json:"size"`
+}
+
+type viewAccount struct {
+	Account string `json:"account"`
+	Asset   string `json:"asset"`
+	Balance string `json:"balance"`
+	Key     string `json:"key"`
+	Kind    string `json:"kind"`
+	Version string `json:"version"`
+}
+
 func (v *View) readHead(line []byte) error {
-	head, err := entry.ParseViewHead(line)
-	if err != nil {
+	var head viewHead
+	if err := json.Unmarshal(line, &head, json.RejectUnknownMembers(true)); err != nil {
 		return err
 	}
-	v.origin, v.size = string(head.Origin), uint64(head.Size) //nolint:gosec // the parser refuses less than 0
+	size, err := strconv.ParseUint(head.Size, 10, 63)
+	if err != nil || head.V != "1" || head.Type != "view" {
+		return errors.New("it is not the first line of a view of version 1")
+	}
+	v.origin, v.size = head.Origin, size
 	return nil
 }
 
 func (v *View) readAccount(line []byte) error {
-	said, err := entry.ParseViewAccount(line)
-	if err != nil {
+	var said viewAccount
+	if err := json.Unmarshal(line, &said, json.RejectUnknownMembers(true)); err != nil {
 		return err
 	}
-	asset, ok := assetOf(said.Asset)
-	if !ok {
+	a := privateAccount{}
+	var ok, known bool
+	var err error
+	if a.id, ok = entry.ParseID("acct", said.Account); !ok {
+		return errors.New("it is not of an account")
+	}
+	if a.asset, known = assetOf(said.Asset); !known {
 		return errors.New("no private account has this asset")
 	}
-	if n := len(v.accounts); n > 0 && bytes.Compare(v.accounts[n-1].id[:], said.Account[:]) >= 0 {
+	if a.kind, ok = kindsOfAccounts[said.Kind]; !ok {
+		return errors.New("no private account is of this kind")
+	}
+	if a.saidBalance, err = strconv.ParseInt(said.Balance, 10, 64); err != nil {
+		return errors.New("its balance is not a whole number")
+	}
+	if a.saidVersion, err = strconv.ParseInt(said.Version, 10, 64); err != nil {
+		return errors.New("its version is not a whole number")
+	}
+	key, err := base64.StdEncoding.Strict().DecodeString(said.Key)
+	if err != nil || copy(a.key[:], key) != len(a.key) || len(key) != len(a.key) {
+		return errors.New("its key is not 32 bytes in base64")
+	}
+	if n := len(v.accounts); n > 0 && bytes.Compare(v.accounts[n-1].id[:], a.id[:]) >= 0 {
 		return errors.New("accounts are not in the order of their ids, each once")
 	}
-	v.accounts = append(v.accounts, privateAccount{
-		key: said.Key, id: said.Account, asset: asset, kind: AccountKind(said.Kind), saidBalance: said.Balance, saidVersion: said.Version,
-	})
+	v.accounts = append(v.accounts, a)
 	v.expect(uint32(len(v.accounts) - 1)) //nolint:gosec // bounded above
 	return nil
 }
+
+var kindsOfAccounts = map[string]AccountKind{"holder": Holder, "hold": HoldAccount, "escrow": Escrow}

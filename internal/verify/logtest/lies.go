@@ -1,0 +1,116 @@
+package logtest
+
+import (
+	"crypto/ed25519"
+	"encoding/base64"
+	"fmt"
+)
+
+// What follows is for logs that say what is not so, and for parts of stories that can go wrong.
+
+// NewProvider is one without pledges.
+func (w *World) NewProvider() *Provider {
+	p := &Provider{ID: w.NewID()}
+	w.Providers = append(w.Providers, p)
+	return p
+}
+
+// Skip leaves out a version of the issuance account.
+func (p *Provider) Skip() { p.version++ }
+
+// Issue moves tokens out of issuance, in a transaction of a kind, without hours.
+func (w *World) Issue(kind string, p *Provider, to *Account, amount int64) {
+	subject := ""
+	if kind == "mint" {
+		subject = ID("pldg", p.Pledges[0].ID)
+	}
+	from := p.next(-amount)
+	w.Transaction(kind, subject, ID("epoch", w.EpochID), "", Posting("SCH", amount, from, to.next(amount)))
+}
+
+// MintAs mints for one provider against a pledge of another.
+func (w *World) MintAs(p *Provider, pledge *Pledge, to *Account, amount int64) {
+	from := p.next(-amount)
+	w.Transaction("mint", ID("pldg", pledge.ID), ID("epoch", w.EpochID), "", Posting("SCH", amount, from, to.next(amount)), pledge.posting(100*amount, "available", "backing"))
+}
+
+// Activate gives a pledge hours.
+func (w *World) Activate(p *Pledge, hours int64) {
+	w.Transaction("pledge_activation", ID("pldg", p.ID), "", "", p.posting(hours, "commitment", "available"))
+}
+
+// Lapse lets hours that back tokens expire.
+func (w *World) Lapse(p *Pledge, hours int64) {
+	w.Transaction("pledge_lapse", ID("pldg", p.ID), "", "", p.posting(hours, "backing", "expired"))
+}
+
+// PledgeOther pledges some hours and activates others.
+func (w *World) PledgeOther(owner *Provider, pledged, activated int64) {
+	p := &Pledge{ID: w.NewID(), Provider: owner, Class: "H100-SXM-80GB", Hours: pledged, versions: map[string]int64{}, hours: map[string]int64{}}
+	w.PledgeEntry(p, "pending", nil)
+	w.Activate(p, activated)
+}
+
+// Forge writes a pledge with the right key and the signature of another pledge.
+func (w *World) Forge(owner *Provider) {
+	p := &Pledge{ID: w.NewID(), Provider: owner, Class: "H100-SXM-80GB", Hours: 5, versions: map[string]int64{}, hours: map[string]int64{}}
+	emit := w.Emit
+	key := ed25519.NewKeyFromSeed(make([]byte, 32))
+	w.Emit = func(entry []byte) {
+		good := base64.StdEncoding.EncodeToString(ed25519.Sign(key, []byte("something else")))
+		at := len(`"signature":"`) + indexOf(entry, `"signature":"`)
+		copy(entry[at:], good)
+		emit(entry)
+	}
+	w.PledgeEntry(p, "pending", key)
+	w.Emit = emit
+}
+
+func indexOf(b []byte, text string) int {
+	for i := range b {
+		if string(b[i:i+len(text)]) == text {
+			return i
+		}
+	}
+	return -1
+}
+
+// KeyAgain registers the key of Begin once more.
+func (w *World) KeyAgain(p *Provider) {
+	key := ed25519.NewKeyFromSeed(make([]byte, 32)).Public().(ed25519.PublicKey)
+	w.Write("key", map[string]string{"use": "pledges", "event": "added", "provider": ID("prov", p.ID), "public_key": base64.StdEncoding.EncodeToString(key)})
+}
+
+// RedeemFor asks for so many hours.
+func (w *World) RedeemFor(a *Account, p *Pledge, amount, hours int64) string {
+	if a.escrow == nil {
+		a.escrow = w.Open("escrow")
+	}
+	id := ID("rdmp", w.NewID())
+	w.Transaction("redemption_request", id, ID("epoch", w.EpochID), "", tokens(amount, a, a.escrow), p.posting(hours, "backing", "earmarked"))
+	return id
+}
+
+// RedeemBadly burns less than was asked for.
+func (w *World) RedeemBadly(a *Account, p *Pledge, amount, burned int64) {
+	id := w.RedeemFor(a, p, amount, 1)
+	w.Burned += burned
+	from := a.escrow.next(-burned)
+	w.Transaction("redemption_issue", id, "", "", Posting("SCH", burned, from, p.Provider.next(burned)), p.posting(1, "earmarked", "delivered"))
+}
+
+// CaptureBadly captures another amount than was held.
+func (w *World) CaptureBadly(a, to *Account, held, captured int64) {
+	if a.hold == nil {
+		a.hold = w.Open("hold")
+	}
+	w.Transaction("hold", ID("hold", w.NewID()), "", "", tokens(captured, a, a.hold)) // So that only the other hold is too small.
+	id := ID("hold", w.NewID())
+	w.Transaction("hold", id, "", "", tokens(held, a, a.hold))
+	w.Transaction("hold_capture", id, "", "", tokens(captured, a.hold, to))
+}
+
+// Reverse undoes a transfer by its seq.
+func (w *World) Reverse(from, to *Account, amount, seq int64) {
+	w.Transaction("reversal", "", "", fmt.Sprint(seq), tokens(amount, from, to))
+}
