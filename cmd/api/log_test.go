@@ -1,0 +1,80 @@
+package main_test
+
+import (
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/ballast-compute/ballast/internal/pg/pgtest"
+)
+
+// logEnvironment is what a server with a log is told: a new key, and a directory.
+func logEnvironment(t *testing.T) []string {
+	t.Helper()
+	made := runBinary(t, nil, "log", "keygen", "ballast.example/log")
+	made.want(t, 0, "BALLAST_LOG_KEY=PRIVATE+KEY+ballast.example/log+", "verifier key: ballast.example/log+")
+	key, _, _ := strings.Cut(made.stdout, "\n")
+	return []string{key, "BALLAST_LOG_DIR=" + t.TempDir()}
+}
+
+func TestTheLogGoesOnWhereItWas(t *testing.T) {
+	t.Parallel()
+	d := pgtest.New(t, seeded())
+	env := logEnvironment(t)
+	size := func(p *process) string {
+		_, body := p.get("/log/checkpoint")
+		lines := strings.Split(body, "\n")
+		if len(lines) < 5 {
+			t.Fatalf("the checkpoint is %q", body)
+		}
+		return lines[1]
+	}
+	first := startServe(t, d.AppURL, env...)
+	before := size(first)
+	first.signal(syscall.SIGKILL)
+	second := startServe(t, d.AppURL, env...)
+	if after := size(second); after != before {
+		t.Errorf("%s entries after a start, %s before", after, before)
+	}
+	if status := second.status("/log/head"); status != http.StatusNotFound {
+		t.Errorf("/log/head answered %d", status)
+	}
+	_, body := second.get("/metrics")
+	for _, series := range []string{"ballast_log_published_entries " + before, "ballast_log_refused 0", "ballast_log_failures_total 0", "ballast_log_unpublished_seconds 0"} {
+		second.eventually(series, func() bool {
+			_, body = second.get("/metrics")
+			return strings.Contains(body, series)
+		})
+	}
+	if strings.Contains(first.stderr.String()+second.stderr.String(), "PRIVATE+KEY") {
+		t.Error("the key is in the log")
+	}
+}
+
+func TestServeRefusesADatabaseThatWasSetBack(t *testing.T) {
+	t.Parallel()
+	d := pgtest.New(t, seeded())
+	env := logEnvironment(t)
+	startServe(t, d.AppURL, env...).signal(syscall.SIGTERM)
+	execute(t, d.Pool, `SET session_replication_role = replica; DELETE FROM log_positions; DELETE FROM log_entries WHERE seq = (SELECT max(seq) FROM log_entries)`)
+	runBinary(t, append(env, "DATABASE_URL="+d.AppURL, "BALLAST_ADDR=127.0.0.1:0"), "serve").
+		want(t, 1, "the database does not have what was published", "restored from an old backup")
+	other := append(logEnvironment(t)[1:], env[0]) // Another directory: the database knows of more.
+	runBinary(t, append(other, "DATABASE_URL="+d.AppURL, "BALLAST_ADDR=127.0.0.1:0"), "serve").
+		want(t, 1, "the store does not have what the database has as published", "BALLAST_LOG_DIR")
+}
+
+func TestMistakesWithTheLog(t *testing.T) {
+	t.Parallel()
+	env := logEnvironment(t)
+	runBinary(t, env[:1], "version").want(t, 2, "BALLAST_LOG_KEY: it goes with BALLAST_LOG_DIR")
+	runBinary(t, env[1:], "version").want(t, 2, "BALLAST_LOG_KEY: it goes with BALLAST_LOG_DIR")
+	wrong := runBinary(t, []string{"BALLAST_LOG_KEY=PRIVATE+KEY+secret", env[1]}, "version")
+	wrong.want(t, 2, "BALLAST_LOG_KEY: it is not a signing key")
+	if strings.Contains(wrong.stderr, "secret") {
+		t.Errorf("the key is in the message: %s", wrong.stderr)
+	}
+	runBinary(t, append(env, "BALLAST_LOG_WITNESSES=/none"), "version").want(t, 2, "BALLAST_LOG_WITNESSES")
+	runBinary(t, nil, "log", "keygen", "a name").want(t, 2, "no spaces")
+}
