@@ -117,6 +117,7 @@ func TestPostsThatCreateOrMoveNeedAnIdempotencyKey(t *testing.T) {
 		"previewEpoch", "approveEpoch", "announceEpoch", "withdrawEpoch", "approveSunset", "withdrawSunset",
 		"takeCallback", "revokeProviderSecret", "leaseRedemptions", "voidVouchers", "acknowledgeRedemption", "approveCorrection",
 		"replayRedemption", "approveResolution", "updateWebhookEndpoint", "replayWebhookDelivery", "disableWebhookEndpoint", "enableWebhookEndpoint",
+		"eraseHolder", "statePledge",
 	}
 	for _, op := range operations(load(t)) {
 		want := op.verb == "POST" && !slices.Contains(without, op.OperationID)

@@ -9,7 +9,7 @@ ALTER TABLE holders
     ADD CONSTRAINT holders_status_check CHECK (status IN ('active', 'suspended', 'erased')),
     ADD COLUMN erased_at timestamptz,
     ADD CONSTRAINT holders_erased_are_blank CHECK (CASE
-        WHEN status = 'erased' THEN erased_at IS NOT NULL AND name = 'erased' AND external_ref IS NULL AND metadata IS NULL
+        WHEN status = 'erased' THEN erased_at IS NOT NULL AND name = 'erased' AND external_ref IS NULL AND metadata = '{}'
         ELSE erased_at IS NULL END);
 
 CREATE FUNCTION refuse_holder_change() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -54,10 +54,12 @@ BEGIN
 END
 $$;
 CREATE TRIGGER accounts_are_of_holders_who_are_there BEFORE INSERT ON accounts FOR EACH ROW
-    WHEN (NEW.holder_id IS NOT NULL AND NEW.kind = 'holder')
+    WHEN (NEW.holder_id IS NOT NULL)
     EXECUTE FUNCTION check_holder_is_there();
 CREATE TRIGGER api_keys_are_of_holders_who_are_there BEFORE INSERT ON api_keys FOR EACH ROW
     WHEN (NEW.holder_id IS NOT NULL)
     EXECUTE FUNCTION check_holder_is_there();
 
 GRANT UPDATE (name, external_ref, metadata, erased_at) ON holders TO ballast_app;
+-- The first answer to who made the holder has their name.
+GRANT UPDATE (body) ON idempotency TO ballast_app;

@@ -21,10 +21,11 @@ const (
 // HolderStatus says whether a holder may act.
 type HolderStatus string
 
-// The statuses. A suspended holder's keys do not work.
+// The statuses. The keys of a holder who is suspended do not work; one who was erased has none any more, and no name.
 const (
 	HolderActive    HolderStatus = "active"
 	HolderSuspended HolderStatus = "suspended"
+	HolderErased    HolderStatus = "erased"
 )
 
 // Holder is somebody who can own accounts.
@@ -36,6 +37,8 @@ type Holder struct {
 	Metadata    map[string]string
 	Status      HolderStatus
 	CreatedAt   time.Time
+	// ErasedAt is nil unless they were erased.
+	ErasedAt *time.Time
 }
 
 // NewHolder says which holder to make.

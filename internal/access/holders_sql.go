@@ -11,12 +11,12 @@ import (
 	"github.com/ballast-compute/ballast/internal/pg"
 )
 
-const holderColumns = `id, name, external_ref, metadata, status, created_at`
+const holderColumns = `id, name, external_ref, metadata, status, created_at, erased_at`
 
 func scanHolder(row pgx.CollectableRow) (Holder, error) {
 	var h Holder
 	var externalRef *string
-	err := row.Scan(&h.ID, &h.Name, &externalRef, &h.Metadata, &h.Status, &h.CreatedAt)
+	err := row.Scan(&h.ID, &h.Name, &externalRef, &h.Metadata, &h.Status, &h.CreatedAt, &h.ErasedAt)
 	if externalRef != nil {
 		h.ExternalRef = *externalRef
 	}

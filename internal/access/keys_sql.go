@@ -39,6 +39,8 @@ func insertKey(ctx context.Context, tx pgx.Tx, k Key, hash []byte) (Key, error) 
 	switch pg.ConstraintName(err) {
 	case "api_keys_holder_id_fkey", "api_keys_provider_id_fkey":
 		return Key{}, ErrNotFound
+	case "api_keys_are_of_holders_who_are_there":
+		return Key{}, ErrErased
 	}
 	return k, err
 }

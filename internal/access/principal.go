@@ -17,6 +17,10 @@ var (
 	ErrUnavailable = errors.New("API keys cannot be checked at present")
 	// ErrNotFound means that there is no such holder, provider or key.
 	ErrNotFound = errors.New("not found")
+	// ErrAccountsOpen means that a holder who is to be erased has accounts that are not closed.
+	ErrAccountsOpen = errors.New("not all accounts are closed")
+	// ErrErased means that the holder was erased, and nothing can be made for them any more.
+	ErrErased = errors.New("holder was erased")
 	// ErrConflict means that the present state of the thing does not allow the change.
 	ErrConflict = errors.New("conflict")
 )

@@ -90,15 +90,15 @@ func New(api API, transport Transport) http.Handler {
 		if api.Log != nil && hasBody(routes[i].method) {
 			routes[i].handler = api.promising(routes[i].handler)
 		}
-		routes[i].handler = api.withDeadline(routes[i].handler)
+		routes[i].handler = withDeadline(cmp.Or(routes[i].patience, api.RequestTimeout), routes[i].handler)
 	}
 	return transport.handler(routes, api.writeError)
 }
 
 // withDeadline keeps a request from being worked on for longer than anybody waits.
-func (a *API) withDeadline(next handlerFunc) handlerFunc {
+func withDeadline(patience time.Duration, next handlerFunc) handlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		ctx, cancel := context.WithTimeout(r.Context(), a.RequestTimeout)
+		ctx, cancel := context.WithTimeout(r.Context(), patience)
 		defer cancel()
 		return next(w, r.WithContext(ctx))
 	}

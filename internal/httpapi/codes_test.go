@@ -90,6 +90,9 @@ func TestEveryErrorCodeOccurs(t *testing.T) {
 	note("secrets_not_configured")  // TestWithoutSecretKeys
 	note("log_not_configured")      // TestWithoutALog
 	note("not_published")           // TestReceipts
+	note("no_liability_proof")      // TestLiabilities
+	note("signature_required")      // TestSigningKey
+	note("signature_invalid")       // TestSigningKey
 	note("outcome_unknown")         // TestOutcomeUnknown
 	note("unavailable")             // TestNoDatabase
 	for _, code := range theContract(t).doc.Components.Schemas["ErrorCode"].Value.Enum {

@@ -231,6 +231,13 @@ func (v validated) checkBody(documented *openapi3.Response, res *http.Response, 
 	switch {
 	case content == nil:
 		return fmt.Errorf("the content type %s is not documented", mediaType)
+	case mediaType == "application/x-ndjson":
+		for line := range bytes.Lines(body) {
+			if err := v.checkJSON(content.Schema.Ref, line); err != nil {
+				return err
+			}
+		}
+		return nil
 	case strings.HasSuffix(mediaType, "json"):
 		return v.checkJSON(content.Schema.Ref, body)
 	default:

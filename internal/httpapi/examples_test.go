@@ -137,7 +137,9 @@ var before = map[string]func(s *server){
 		loseRedemption(s)
 		s.post("second", "/v1/redemptions/{redemption}/resolve", object{"outcome": "issued", "provider_grant_id": "g", "evidence": "A ticket"}).want(201)
 	},
-	"replayRedemption": pushRedemption,
+	"replayRedemption":   pushRedemption,
+	"publishLiabilities": func(s *server) { s.publish() },
+	"eraseHolder":        closeBob,
 }
 
 // pushRedemption puts a redemption that is pushed in the place of the story's.
@@ -169,6 +171,8 @@ func TestExamplesOfTheContractWork(t *testing.T) {
 	count := 0
 	read := newServer(t)
 	read.publish()
+	read.post("operator", "/v1/log/liabilities", nil).want(201)
+	read.publish()
 	for _, op := range theContract(t).operations() {
 		if op.method == http.MethodGet {
 			read.as(caller(op), op.method, pathOf(t, read, op), nil).want(http.StatusOK)
@@ -193,4 +197,11 @@ func TestExamplesOfTheContractWork(t *testing.T) {
 	if count < 55 {
 		t.Errorf("only %d examples were tried", count)
 	}
+}
+
+// closeBob leaves Bob with nothing that is open.
+func closeBob(s *server) {
+	s.t.Helper()
+	s.post("operator", "/v1/transfers", object{"from_account": "{bob_account}", "to_account": "{carol_account}", "amount": "12.5"}).want(201)
+	s.post("operator", "/v1/accounts/{bob_account}/close", nil).want(200)
 }

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"strconv"
 	"time"
@@ -143,6 +144,18 @@ func (f *faults) checkText(field, text string, limit int) {
 			return
 		}
 	}
+}
+
+// base64 returns the bytes in a required field, of which there must be just so many.
+func (f *faults) base64(field, text string, size int) []byte {
+	if !f.present(field, text) {
+		return nil
+	}
+	b, err := base64.StdEncoding.Strict().DecodeString(text)
+	if err != nil || len(b) != size || base64.StdEncoding.EncodedLen(size) != len(text) {
+		f.invalidValue(field)
+	}
+	return b
 }
 
 // metadata returns m as a JSON object in canonical form, or nil if it is empty.

@@ -72,6 +72,27 @@ func (a *API) holdersFor(r *http.Request, p page) ([]access.Holder, error) {
 	return []access.Holder{h}, err
 }
 
+// eraseHolder needs no idempotency key: a holder is erased once. The trees of the liabilities that have their accounts go with them.
+func (a *API) eraseHolder(w http.ResponseWriter, r *http.Request) error {
+	if err := decodeEmpty(r); err != nil {
+		return err
+	}
+	holder, err := pathID(r, id.Holder, "holder_id")
+	if err != nil {
+		return err
+	}
+	h, accounts, err := a.Access.EraseHolder(r.Context(), holder)
+	if err != nil {
+		return err
+	}
+	if a.Log != nil {
+		if err := a.Log.Liabilities.Forget(accounts...); err != nil {
+			return err
+		}
+	}
+	return answer(w, http.StatusOK, encodeHolder(h))
+}
+
 func encodeHolder(h access.Holder) wire.Holder {
 	return wire.Holder{
 		ID: id.Format(id.Holder, h.ID), Name: h.Name, ExternalRef: textOrNull(h.ExternalRef), Status: wire.HolderStatus(h.Status),

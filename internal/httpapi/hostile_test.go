@@ -48,7 +48,7 @@ func attacksOn(body object, path string) []attack {
 	switch {
 	case strings.HasSuffix(path, "/batch"), path == "/v1/quotes", strings.HasPrefix(path, "/v1/provider/vouchers"):
 		limit = 6 << 20
-	case path == "/v1/pledges":
+	case path == "/v1/pledges", path == "/v1/pledges/statement":
 		limit = 256 << 10
 	}
 	all := []attack{

@@ -14,7 +14,7 @@ import (
 const defaultBodyBytes = 64 << 10
 
 func hasBody(method string) bool {
-	return method == http.MethodPost || method == http.MethodPut || method == http.MethodPatch
+	return method == http.MethodPost || method == http.MethodPut || method == http.MethodPatch || method == http.MethodDelete
 }
 
 // checkMediaType answers 415 unless the body is JSON in UTF-8, or CSV where the route takes that, uncompressed. A request without a body

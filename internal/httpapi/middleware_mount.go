@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
@@ -27,6 +28,8 @@ type route struct {
 	maxBodyBytes int64
 	// csv routes take text/csv too.
 	csv bool
+	// patience is how long the work for a request may take where that is longer than for others; 0 stands for the usual time.
+	patience time.Duration
 	// probe marks what machines ask all the time: it is neither rate limited nor traced, and logged at debug level only.
 	probe bool
 }

@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"crypto/ed25519"
+	"encoding/base64"
 	"regexp"
 	"strconv"
 
@@ -53,6 +55,9 @@ func newPledge(p access.Principal, req *wire.CreatePledgeRequest) (providers.New
 	}
 	if req.DocumentSha256 != nil {
 		n.DocumentSHA256 = f.matches("document_sha256", *req.DocumentSha256, sha256Form)
+	}
+	if req.Signature != nil {
+		n.Signature = f.base64("signature", *req.Signature, ed25519.SignatureSize)
 	}
 	if req.MaxDailyHours != nil {
 		n.MaxDailyHours = f.quantity("max_daily_hours", *req.MaxDailyHours)
@@ -134,7 +139,7 @@ func encodePledge(p providers.Pledge) wire.Pledge {
 		Datacenter: textOrNull(p.Datacenter), Hardware: encodeHardware(p.Hardware), Firmness: wire.Firmness(p.Firmness),
 		DeliveryCurve: encodeWindows(p.Windows), MaxConcurrency: countOrNull(p.MaxConcurrency), MaxDailyHours: hoursOrNull(p.MaxDailyHours),
 		NoticeHours: p.NoticeHours, SLAPercent: asWritten(p.SLAPercent), Remedy: textOrNull(p.Remedy),
-		DocumentSha256: textOrNull(p.DocumentSHA256), Encumbrance: textOrNull(p.Encumbrance), Haircut: asWritten(p.Haircut),
+		DocumentSha256: textOrNull(p.DocumentSHA256), Encumbrance: textOrNull(p.Encumbrance), Signature: base64OrNull(p.Signature), SignedWith: base64OrNull(p.SignedWith), Haircut: asWritten(p.Haircut),
 		AvailableHours: hoursText(p.Balances.Available), BackingHours: hoursText(p.Balances.Backing),
 		EarmarkedHours: hoursText(p.Balances.Earmarked), DeliveredHours: hoursText(p.Balances.Delivered),
 		ExpiredHours: hoursText(p.Balances.Expired), ReleasedHours: hoursText(p.Balances.Released), Shortfall: encodeShortfall(p.Shortfall),
@@ -154,6 +159,15 @@ func actorOf(p *providers.Pledge, principal uuid.UUID) string {
 // verifierOf is null until a pledge is verified.
 func verifierOf(p *providers.Pledge) *string {
 	return idOrNull(id.Principal, p.VerifiedBy)
+}
+
+// base64OrNull is null for no bytes.
+func base64OrNull(b []byte) *string {
+	if b == nil {
+		return nil
+	}
+	text := base64.StdEncoding.EncodeToString(b)
+	return &text
 }
 
 func encodeHardware(h providers.Hardware) wire.Hardware {

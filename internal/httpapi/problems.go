@@ -68,6 +68,9 @@ var (
 	internal               = kind{http.StatusInternalServerError, wire.ErrorCodeInternal, "The server failed. Quote the request id when asking for help."}
 	overloaded             = kind{http.StatusServiceUnavailable, wire.ErrorCodeOverloaded, "The server has too much to do. Nothing was done; wait as long as Retry-After says."}
 	unavailable            = kind{http.StatusServiceUnavailable, wire.ErrorCodeUnavailable, "The database cannot be reached. Nothing was done; wait as long as Retry-After says."}
+	noLiabilityProof       = kind{http.StatusNotFound, wire.ErrorCodeNoLiabilityProof, "No proof of liabilities that is published has the account."}
+	signatureRequired      = kind{http.StatusUnprocessableEntity, wire.ErrorCodeSignatureRequired, "The provider has a signing key, and the pledge no signature."}
+	signatureInvalid       = kind{http.StatusUnprocessableEntity, wire.ErrorCodeSignatureInvalid, "The signature is not one of the provider's key over this pledge."}
 	notPublished           = kind{http.StatusConflict, wire.ErrorCodeNotPublished, "It is not in a checkpoint of the log yet. Ask again in a second."}
 	logNotConfigured       = kind{http.StatusServiceUnavailable, wire.ErrorCodeLogNotConfigured, "The server was started without a transparency log."}
 	secretsNotConfigured   = kind{http.StatusServiceUnavailable, wire.ErrorCodeSecretsNotConfigured, "The server was started without the keys that this needs. Its operators know which."}
@@ -97,6 +100,7 @@ var errorTable = []struct {
 	{ledger.ErrAccountKind, conflict.saying("The account is not a holder's own, so this cannot be done with it.")},
 	{ledger.ErrAssetMismatch, assetMismatch},
 	{ledger.ErrAssetUnknown, missing.saying("There is no such asset.")},
+	{ledger.ErrHolderErased, conflict.saying("The holder was erased.")},
 	{ledger.ErrSameAccount, sameAccount},
 	{ledger.ErrInsufficientFunds, insufficientFunds},
 	{ledger.ErrAmountOutOfRange, amountOutOfRange},
@@ -124,6 +128,8 @@ var errorTable = []struct {
 	{access.ErrUnavailable, unavailable},
 	{access.ErrNotFound, missing},
 	{access.ErrConflict, conflict},
+	{access.ErrAccountsOpen, conflict.saying("Not all accounts of the holder are closed.")},
+	{access.ErrErased, conflict.saying("The holder was erased.")},
 
 	{idempotency.ErrMissing, invalidRequest.saying("This call needs the header Idempotency-Key.")},
 	{idempotency.ErrMalformed, invalidRequest.saying("The idempotency key is not 1 to 255 printable ASCII characters.")},
@@ -141,6 +147,10 @@ var errorTable = []struct {
 	{providers.ErrInsufficientBacking, insufficientCollateral.saying("The pledge has fewer hours behind tokens than this replaces.")},
 	{providers.ErrBackingLapsed, pledgeNotActive.saying("Hours of the pledge that were behind tokens have lapsed, which is a default.")},
 	{providers.ErrDocumentPledged, documentPledged},
+	{providers.ErrSignatureRequired, signatureRequired},
+	{providers.ErrSignatureInvalid, signatureInvalid},
+	{providers.ErrNoSigningKey, missing},
+	{providers.ErrSigningKeyRevoked, conflict.saying("The key was revoked before. Make another.")},
 	{providers.ErrSamePerson, fourEyes.saying("Who entered the pledge may not verify it: a second operator must.")},
 
 	{coverage.ErrCoverageTooLow, coverageTooLow},
@@ -197,6 +207,11 @@ var errorTable = []struct {
 
 	{translog.ErrNoLog, logNotConfigured},
 	{translog.ErrNotPublished, notPublished},
+	{translog.ErrNothingPublished, notPublished.saying("Nothing is in a checkpoint of the log yet. Ask again in a second.")},
+	{translog.ErrNoLiabilities, noLiabilityProof.saying("No proof of liabilities is published yet. The next one comes within the hour.")},
+	{translog.ErrNotCounted, noLiabilityProof.saying("The newest proof of liabilities does not have this account: it was opened later, is closed, or does not hold the token.")},
+	{translog.ErrLiabilitiesBusy, conflict.saying("Another proof of liabilities is being made. Ask again when it is there.")},
+	{translog.ErrNotExact, conflict.saying("What holders have is not what was minted and not burned. Nothing was published; the server's log has the figures.")},
 	{translog.ErrNoFile, missing.saying("The log has no such file.")},
 	// What the integrator alone meets, and what should never be.
 	{translog.ErrBusy, internal},

@@ -15,6 +15,7 @@ var (
 	holdersAndOps   = []access.Role{access.RoleHolder, access.RoleOperator}
 	providersAndOps = []access.Role{access.RoleProvider, access.RoleOperator}
 	partiesAndOps   = []access.Role{access.RoleHolder, access.RoleProvider, access.RoleOperator}
+	auditorsAndOps  = []access.Role{access.RoleAuditor, access.RoleOperator}
 	staff           = []access.Role{access.RoleOperator, access.RoleFinance, access.RoleAuditor}
 	holdersAndStaff = []access.Role{access.RoleHolder, access.RoleOperator, access.RoleFinance, access.RoleAuditor}
 	providersStaff  = []access.Role{access.RoleProvider, access.RoleOperator, access.RoleFinance, access.RoleAuditor}
@@ -23,7 +24,7 @@ var (
 
 // routes is the table of everything that can be asked for. A test compares it with the contract, in both directions.
 func (a *API) routes(t Transport) []route {
-	const get, post, put = http.MethodGet, http.MethodPost, http.MethodPut
+	const get, post, put, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
 	return []route{
 		{method: post, pattern: "/v1/transfers", roles: holdersAndOps, handler: a.createTransfer, idempotent: true},
 		{method: post, pattern: "/v1/transfers/batch", roles: holdersAndOps, handler: a.createTransferBatch, maxBodyBytes: maxBatchBytes},
@@ -32,6 +33,7 @@ func (a *API) routes(t Transport) []route {
 		{method: get, pattern: "/v1/accounts/{account_id}", roles: everybody, handler: a.getAccount},
 		{method: get, pattern: "/v1/accounts/{account_id}/postings", roles: everybody, handler: a.listAccountPostings},
 		{method: get, pattern: "/v1/accounts/{account_id}/backing", roles: holdersAndStaff, handler: a.getAccountBacking},
+		{method: get, pattern: "/v1/accounts/{account_id}/liability-proof", roles: holdersAndStaff, handler: a.getLiabilityProof},
 		{method: post, pattern: "/v1/accounts/{account_id}/freeze", roles: operators, handler: a.freezeAccount},
 		{method: post, pattern: "/v1/accounts/{account_id}/unfreeze", roles: operators, handler: a.unfreezeAccount},
 		{method: post, pattern: "/v1/accounts/{account_id}/close", roles: operators, handler: a.closeAccount},
@@ -49,6 +51,7 @@ func (a *API) routes(t Transport) []route {
 			method: post, pattern: "/v1/pledges", roles: providersAndOps, handler: a.createPledge, idempotent: true,
 			maxBodyBytes: maxPledgeBytes,
 		},
+		{method: post, pattern: "/v1/pledges/statement", roles: providersAndOps, handler: a.statePledge, maxBodyBytes: maxPledgeBytes},
 		{method: get, pattern: "/v1/pledges/{pledge_id}", roles: providersStaff, handler: a.getPledge},
 		{method: post, pattern: "/v1/pledges/{pledge_id}/verify", roles: operators, handler: a.verifyPledge, idempotent: true},
 		{method: post, pattern: "/v1/pledges/{pledge_id}/reject", roles: operators, handler: a.rejectPledge},
@@ -84,6 +87,9 @@ func (a *API) routes(t Transport) []route {
 		{method: post, pattern: "/v1/provider/redemptions/lease", roles: providersOnly, handler: a.leaseRedemptions},
 		{method: get, pattern: "/v1/provider/delivery", roles: providersOnly, handler: a.getDelivery},
 		{method: put, pattern: "/v1/provider/delivery", roles: providersOnly, handler: a.setDelivery},
+		{method: get, pattern: "/v1/provider/signing-key", roles: providersOnly, handler: a.getSigningKey},
+		{method: put, pattern: "/v1/provider/signing-key", roles: providersOnly, handler: a.setSigningKey},
+		{method: del, pattern: "/v1/provider/signing-key", roles: providersOnly, handler: a.revokeSigningKey},
 		{method: get, pattern: "/v1/provider/delivery/secrets", roles: providersOnly, handler: a.listProviderSecrets},
 		{method: post, pattern: "/v1/provider/delivery/secrets", roles: providersOnly, handler: a.createProviderSecret, idempotent: true},
 		{method: post, pattern: "/v1/provider/delivery/secrets/{secret_id}/revoke", roles: providersOnly, handler: a.revokeProviderSecret},
@@ -131,6 +137,7 @@ func (a *API) routes(t Transport) []route {
 		{method: get, pattern: "/v1/holders", roles: holdersAndStaff, handler: a.listHolders},
 		{method: post, pattern: "/v1/holders", roles: operators, handler: a.createHolder, idempotent: true},
 		{method: get, pattern: "/v1/holders/{holder_id}", roles: holdersAndStaff, handler: a.getHolder},
+		{method: post, pattern: "/v1/holders/{holder_id}/erase", roles: operators, handler: a.eraseHolder},
 		{method: get, pattern: "/v1/providers", roles: providersStaff, handler: a.listProviders},
 		{method: post, pattern: "/v1/providers", roles: operators, handler: a.createProvider, idempotent: true},
 		{method: get, pattern: "/v1/providers/{provider_id}", roles: providersStaff, handler: a.getProvider},
@@ -140,6 +147,9 @@ func (a *API) routes(t Transport) []route {
 		{method: get, pattern: "/v1/api-keys/{key_id}", roles: operators, handler: a.getAPIKey},
 		{method: post, pattern: "/v1/api-keys/{key_id}/revoke", roles: operators, handler: a.revokeAPIKey},
 		{method: post, pattern: "/v1/api-keys/{key_id}/rotate", roles: operators, handler: a.rotateAPIKey, idempotent: true},
+		{method: get, pattern: "/v1/log/liabilities", roles: anybody, handler: a.listLiabilities},
+		{method: post, pattern: "/v1/log/liabilities", roles: operators, handler: a.publishLiabilities, idempotent: true, patience: liabilitiesPatience},
+		{method: get, pattern: "/v1/log/view", roles: auditorsAndOps, handler: a.getLogView, patience: viewPatience},
 		{method: get, pattern: "/log/checkpoint", roles: anybody, handler: a.getLogFile},
 		{method: get, pattern: "/log/checkpoint.witnessed", roles: anybody, handler: a.getLogFile},
 		{method: get, pattern: "/log/vkey", roles: anybody, handler: a.getLogFile},

@@ -62,7 +62,10 @@ ORDER BY a.id DESC LIMIT $7`
 	setStatusSQL  = `UPDATE accounts SET status = $2 WHERE id = $1`
 )
 
-// OpenTx opens an account, empty and at version 0. It returns ErrAssetUnknown for an asset that is not defined.
+// ofHoldersWhoAreThere is the guard by which nobody who was erased gets another account.
+const ofHoldersWhoAreThere = "accounts_are_of_holders_who_are_there"
+
+// OpenTx opens an account, empty and at version 0. It returns ErrAssetUnknown for an asset that is not defined, and ErrHolderErased.
 func OpenTx(ctx context.Context, tx Querier, n NewAccount) (*Account, error) {
 	if n.ID == uuid.Nil {
 		n.ID = id.New()
@@ -74,8 +77,13 @@ func OpenTx(ctx context.Context, tx Querier, n NewAccount) (*Account, error) {
 	err := tx.QueryRow(ctx, insertAccountSQL, n.ID, n.Asset, string(n.Kind), orNull(n.HolderID), orNull(n.ProviderID), orNull(n.PledgeID),
 		orNull(n.ParentID), orNull(n.Name), n.Metadata).Scan(&a.CreatedAt)
 	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) && pgErr.ConstraintName == "accounts_asset_fkey" {
-		return nil, ErrAssetUnknown
+	if errors.As(err, &pgErr) {
+		switch pgErr.ConstraintName {
+		case "accounts_asset_fkey":
+			return nil, ErrAssetUnknown
+		case ofHoldersWhoAreThere:
+			return nil, ErrHolderErased
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -97,7 +105,12 @@ func Child(ctx context.Context, db Querier, parent *Account, kind AccountKind, c
 	if err := mayBegin(ctx, db, parent, call, amount); err != nil {
 		return uuid.Nil, err
 	}
-	if _, err := db.Exec(ctx, insertChildSQL, id.New(), string(kind), parent.ID); err != nil {
+	_, err = db.Exec(ctx, insertChildSQL, id.New(), string(kind), parent.ID)
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) && pgErr.ConstraintName == ofHoldersWhoAreThere {
+		return uuid.Nil, ErrAccountClosed // All of theirs are.
+	}
+	if err != nil {
 		return uuid.Nil, err
 	}
 	err = db.QueryRow(ctx, find, parent.ID, string(kind)).Scan(&child)

@@ -23,6 +23,7 @@ var (
 	ErrAccountKind       = errors.New("account is not one that can be used so")
 	ErrAssetMismatch     = errors.New("accounts hold different assets")
 	ErrAssetUnknown      = errors.New("no such asset")
+	ErrHolderErased      = errors.New("holder was erased")
 	ErrSameAccount       = errors.New("both accounts are the same")
 	ErrInsufficientFunds = errors.New("insufficient funds")
 	ErrAmountOutOfRange  = errors.New("amount is out of range")

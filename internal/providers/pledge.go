@@ -30,7 +30,9 @@ type Pledge struct {
 	// Haircut is the share of the hours that can back no token; null until the pledge is verified.
 	Haircut      decimal.NullDecimal
 	RejectReason string
-	Metadata     map[string]string
+	// Signature is the provider's over the pledge's statement, and SignedWith the key that made it; nil where it had none.
+	Signature, SignedWith []byte
+	Metadata              map[string]string
 	// CreatedBy and VerifiedBy are principals, and never the same. VerifiedBy and VerifiedAt are zero until it is verified.
 	CreatedBy, VerifiedBy uuid.UUID
 	VerifiedAt, CreatedAt time.Time

@@ -33,7 +33,9 @@ type NewPledge struct {
 	Terms
 	// MaxDailyHours bounds what redemptions take in a day of UTC; zero for no bound.
 	MaxDailyHours money.Quantity
-	Metadata      map[string]string
+	// Signature is the provider's, 64 bytes over the Statement, and needed once it has a signing key.
+	Signature []byte
+	Metadata  map[string]string
 }
 
 // planned is a pledge that is right in itself, with its hours in millionths and the windows in order.
@@ -41,6 +43,7 @@ type planned struct {
 	NewPledge
 	hours, maxDailyHours int64
 	windows              []Window
+	signedWith           []byte
 }
 
 // CreatePledge records a pledge in a transaction of its own; see CreatePledgeTx.
@@ -53,14 +56,17 @@ func (s *Store) CreatePledge(ctx context.Context, n NewPledge) (p Pledge, err er
 }
 
 // CreatePledgeTx records a pledge, which waits for an operator to verify it, and opens its accounts. It returns an [*InvalidError]
-// for one that may not be, ledger.ErrAmountOutOfRange for more hours than an account holds, ErrProviderNotFound, and
-// ErrDocumentPledged for a document that stands behind another pledge, which nothing but rejecting that one changes.
+// for one that may not be, ledger.ErrAmountOutOfRange for more hours than an account holds, ErrProviderNotFound, ErrSignatureRequired,
+// ErrSignatureInvalid, and ErrDocumentPledged for a document that stands behind another pledge, which nothing but rejecting that one changes.
 func (s *Store) CreatePledgeTx(ctx context.Context, tx pgx.Tx, n NewPledge) (Pledge, error) {
 	plan, err := n.plan()
 	if err != nil {
 		return Pledge{}, err
 	}
 	if err := checkAgainstDatabase(ctx, tx, &plan); err != nil {
+		return Pledge{}, err
+	}
+	if err := checkSignature(ctx, tx, &plan); err != nil {
 		return Pledge{}, err
 	}
 	pledge := id.New()

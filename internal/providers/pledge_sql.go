@@ -24,8 +24,8 @@ const (
 	insertPledgeSQL = `
 INSERT INTO pledges (id, provider_id, gpu_class, hours, region, starts_at, expires_at, sla_percent, document_sha256, metadata, created_by,
                      datacenter, form_factor, memory_gb, interconnect, node_size, firmness, max_concurrency, max_daily_hours,
-                     notice_hours, remedy, encumbrance)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) RETURNING created_at`
+                     notice_hours, remedy, encumbrance, signature, signed_with)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24) RETURNING created_at`
 
 	insertEventSQL = `
 INSERT INTO pledge_events (pledge_id, status, at, actor, transaction_seq, detail) VALUES ($1, $2, $3, $4, $5, $6)`
@@ -33,7 +33,7 @@ INSERT INTO pledge_events (pledge_id, status, at, actor, transaction_seq, detail
 	selectPledgesSQL = `
 SELECT p.id, p.provider_id, p.status, p.gpu_class, p.hours, p.region, p.starts_at, p.expires_at, p.sla_percent, p.document_sha256,
        p.datacenter, p.form_factor, p.memory_gb, p.interconnect, p.node_size, p.firmness, p.max_concurrency, p.max_daily_hours,
-       p.notice_hours, p.remedy, p.encumbrance,
+       p.notice_hours, p.remedy, p.encumbrance, p.signature, p.signed_with,
        p.haircut, p.reject_reason, COALESCE(p.metadata, '{}'), p.created_by, p.verified_by, p.verified_at, p.created_at,
        a.ids, a.balances, i.id, s.hours, s.sch
 FROM pledges p
@@ -80,7 +80,7 @@ func insertPledge(ctx context.Context, tx pgx.Tx, pledge uuid.UUID, p *planned) 
 	err := tx.QueryRow(ctx, insertPledgeSQL, pledge, p.ProviderID, p.GPUClass, p.hours, p.Region, p.StartsAt, p.ExpiresAt, p.SLAPercent,
 		orNull(p.DocumentSHA256), orEmpty(p.Metadata), p.Caller, orNull(p.Datacenter), orNull(h.FormFactor), h.MemoryGB,
 		orNull(h.Interconnect), orNull(h.NodeSize), p.Firmness, orNull(p.MaxConcurrency), orNull(p.maxDailyHours), p.NoticeHours,
-		orNull(p.Remedy), orNull(p.Encumbrance)).Scan(&at)
+		orNull(p.Remedy), orNull(p.Encumbrance), p.Signature, p.signedWith).Scan(&at)
 	switch {
 	case pg.IsUniqueViolation(err, "pledges_document_key"):
 		return ErrDocumentPledged
@@ -127,7 +127,7 @@ func scanPledge(row pgx.CollectableRow) (p Pledge, err error) {
 	var balances []int64
 	err = row.Scan(&p.ID, &p.ProviderID, &p.Status, &p.GPUClass, &p.Hours, &p.Region, &p.StartsAt, &p.ExpiresAt, &p.SLAPercent, &document,
 		&datacenter, &formFactor, &p.Hardware.MemoryGB, &interconnect, &nodeSize, &p.Firmness, &maxConcurrency, &maxDailyHours,
-		&p.NoticeHours, &remedy, &encumbrance,
+		&p.NoticeHours, &remedy, &encumbrance, &p.Signature, &p.SignedWith,
 		&p.Haircut, &reason, &p.Metadata, &p.CreatedBy, &verifiedBy, &verifiedAt, &p.CreatedAt,
 		&ids, &balances, &p.Accounts.Issuance, &p.Shortfall.Hours, &p.Shortfall.SCH)
 	if err == nil && len(ids) != len(pledgeAccountKinds) {

@@ -34,6 +34,14 @@ var (
 	ErrBackingLapsed = errors.New("hours of the pledge that back tokens have lapsed")
 	// ErrDocumentPledged means that the signed document stands behind another pledge.
 	ErrDocumentPledged = errors.New("document stands behind another pledge")
+	// ErrSignatureRequired means that the provider has a signing key, and the pledge no signature.
+	ErrSignatureRequired = errors.New("pledge is not signed")
+	// ErrSignatureInvalid means that the signature is not one of the provider's key over the pledge's statement, or that the provider has no key.
+	ErrSignatureInvalid = errors.New("signature is not the provider's")
+	// ErrNoSigningKey means that the provider has no signing key.
+	ErrNoSigningKey = errors.New("no signing key")
+	// ErrSigningKeyRevoked means that the key was the provider's before, and was revoked for good.
+	ErrSigningKeyRevoked = errors.New("signing key was revoked before")
 	// ErrSamePerson means that the one who entered a pledge wants to verify it.
 	ErrSamePerson = errors.New("who entered the pledge may not verify it")
 )

@@ -83,7 +83,7 @@ func (l *Liabilities) receiptOf(ctx context.Context, of Liability) ([]byte, erro
 
 // Forget removes the trees that have one of these accounts: after their holder was erased, nobody is to find them there. If the newest is
 // among them, the next proof is due. It may be called again.
-func (l *Liabilities) Forget(_ context.Context, accounts ...uuid.UUID) error {
+func (l *Liabilities) Forget(accounts ...uuid.UUID) error {
 	names, err := l.trees.list()
 	if err != nil || len(accounts) == 0 {
 		return err

@@ -416,15 +416,15 @@ func TestLiabilitiesAreDueByTheClock(t *testing.T) {
 	due("nearly an hour later", 0)
 	clock.Advance(time.Microsecond)
 	due("an hour later", 1)
-	if err := l.Forget(t.Context()); err != nil {
+	if err := l.Forget(); err != nil {
 		t.Error(err)
 	}
 	due("nobody was forgotten", 0)
-	if err := l.Forget(t.Context(), uuid.New()); err != nil {
+	if err := l.Forget(uuid.New()); err != nil {
 		t.Error(err)
 	}
 	due("a stranger was forgotten", 0)
-	if err := l.Forget(t.Context(), w.accounts[1]); err != nil {
+	if err := l.Forget(w.accounts[1]); err != nil {
 		t.Error(err)
 	}
 	if _, err := l.Proof(t.Context(), w.accounts[0]); !errors.Is(err, ErrNoLiabilities) {

@@ -25,7 +25,10 @@ type Log struct {
 	Key      *Key
 	Store    *Store
 	Receipts *Receipts
-	pool     *pgxpool.Pool
+	// Liabilities publishes what is owed, and Views are for auditors.
+	Liabilities *Liabilities
+	Views       *Views
+	pool        *pgxpool.Pool
 }
 
 // Open returns the log of the database of pool, which is kept in a directory and signed with a key.
@@ -34,7 +37,10 @@ func Open(pool *pgxpool.Pool, dir string, key *Key) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Log{Key: key, Store: store, Receipts: NewReceipts(pool, store, key), pool: pool}, nil
+	return &Log{
+		Key: key, Store: store, Receipts: NewReceipts(pool, store, key), pool: pool,
+		Liabilities: NewLiabilities(pool, store, key, LiabilitiesOptions{}), Views: NewViews(pool, store, key),
+	}, nil
 }
 
 // publicFiles is what may be asked for under the log's prefix.

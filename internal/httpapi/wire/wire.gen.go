@@ -352,6 +352,7 @@ const (
 	ErrorCodeLogNotConfigured       ErrorCode = "log_not_configured"
 	ErrorCodeMethodNotAllowed       ErrorCode = "method_not_allowed"
 	ErrorCodeNoCapacity             ErrorCode = "no_capacity"
+	ErrorCodeNoLiabilityProof       ErrorCode = "no_liability_proof"
 	ErrorCodeNotFound               ErrorCode = "not_found"
 	ErrorCodeNotPublished           ErrorCode = "not_published"
 	ErrorCodeNotReversible          ErrorCode = "not_reversible"
@@ -364,6 +365,8 @@ const (
 	ErrorCodeRateLimited            ErrorCode = "rate_limited"
 	ErrorCodeSameAccount            ErrorCode = "same_account"
 	ErrorCodeSecretsNotConfigured   ErrorCode = "secrets_not_configured"
+	ErrorCodeSignatureInvalid       ErrorCode = "signature_invalid"
+	ErrorCodeSignatureRequired      ErrorCode = "signature_required"
 	ErrorCodeTooManyQuotes          ErrorCode = "too_many_quotes"
 	ErrorCodeUnauthenticated        ErrorCode = "unauthenticated"
 	ErrorCodeUnavailable            ErrorCode = "unavailable"
@@ -417,6 +420,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeNoCapacity:
 		return true
+	case ErrorCodeNoLiabilityProof:
+		return true
 	case ErrorCodeNotFound:
 		return true
 	case ErrorCodeNotPublished:
@@ -440,6 +445,10 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeSameAccount:
 		return true
 	case ErrorCodeSecretsNotConfigured:
+		return true
+	case ErrorCodeSignatureInvalid:
+		return true
+	case ErrorCodeSignatureRequired:
 		return true
 	case ErrorCodeTooManyQuotes:
 		return true
@@ -688,6 +697,7 @@ func (e HoldStatus) Valid() bool {
 // Defines values for HolderStatus.
 const (
 	HolderStatusActive    HolderStatus = "active"
+	HolderStatusErased    HolderStatus = "erased"
 	HolderStatusSuspended HolderStatus = "suspended"
 )
 
@@ -695,6 +705,8 @@ const (
 func (e HolderStatus) Valid() bool {
 	switch e {
 	case HolderStatusActive:
+		return true
+	case HolderStatusErased:
 		return true
 	case HolderStatusSuspended:
 		return true
@@ -745,6 +757,87 @@ func (e IndexStatus) Valid() bool {
 	case IndexStatusStale:
 		return true
 	case IndexStatusThin:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LiabilityProofType.
+const (
+	LiabilityProofTypeLiabilityProof LiabilityProofType = "liability-proof"
+)
+
+// Valid indicates whether the value is a known member of the LiabilityProofType enum.
+func (e LiabilityProofType) Valid() bool {
+	switch e {
+	case LiabilityProofTypeLiabilityProof:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LiabilityProofV.
+const (
+	LiabilityProofVN1 LiabilityProofV = "1"
+)
+
+// Valid indicates whether the value is a known member of the LiabilityProofV enum.
+func (e LiabilityProofV) Valid() bool {
+	switch e {
+	case LiabilityProofVN1:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LogViewAccountKind.
+const (
+	LogViewAccountKindEscrow LogViewAccountKind = "escrow"
+	LogViewAccountKindHold   LogViewAccountKind = "hold"
+	LogViewAccountKindHolder LogViewAccountKind = "holder"
+)
+
+// Valid indicates whether the value is a known member of the LogViewAccountKind enum.
+func (e LogViewAccountKind) Valid() bool {
+	switch e {
+	case LogViewAccountKindEscrow:
+		return true
+	case LogViewAccountKindHold:
+		return true
+	case LogViewAccountKindHolder:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LogViewHeadType.
+const (
+	LogViewHeadTypeView LogViewHeadType = "view"
+)
+
+// Valid indicates whether the value is a known member of the LogViewHeadType enum.
+func (e LogViewHeadType) Valid() bool {
+	switch e {
+	case LogViewHeadTypeView:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LogViewHeadV.
+const (
+	LogViewHeadVN1 LogViewHeadV = "1"
+)
+
+// Valid indicates whether the value is a known member of the LogViewHeadV enum.
+func (e LogViewHeadV) Valid() bool {
+	switch e {
+	case LogViewHeadVN1:
 		return true
 	default:
 		return false
@@ -1048,6 +1141,21 @@ func (e RolloverCallStatus) Valid() bool {
 	case RolloverCallStatusDefaulted:
 		return true
 	case RolloverCallStatusOpen:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SumTreeProofVersion.
+const (
+	SumTreeProofVersionBallastSumtreeV1 SumTreeProofVersion = "ballast.sumtree.v1"
+)
+
+// Valid indicates whether the value is a known member of the SumTreeProofVersion enum.
+func (e SumTreeProofVersion) Valid() bool {
+	switch e {
+	case SumTreeProofVersionBallastSumtreeV1:
 		return true
 	default:
 		return false
@@ -1893,6 +2001,11 @@ type ClassSunset struct {
 	SunsetAt Time `json:"sunset_at"`
 }
 
+// CollateralAmount A sum over many pledges, with six decimals.
+//
+// Examples: 1000.000000
+type CollateralAmount = string
+
 // ConcentrationStep The haircut of a provider with more than a share of all collateral.
 type ConcentrationStep struct {
 	// Above A share, from 0 to less than 1, with at most six decimals.
@@ -2293,6 +2406,9 @@ type CreatePledgeRequest struct {
 
 	// Remedy What the holder gets where that is missed.
 	Remedy *LongText `json:"remedy,omitempty"`
+
+	// Signature By the provider's signing key, over the pledge's statement: needed once it has one.
+	Signature *PledgeSignature `json:"signature,omitempty"`
 
 	// SLAPercent The availability that the provider promises.
 	//
@@ -2736,6 +2852,7 @@ type EpochSummary struct {
 // | `not_found` | 404 | there is no such thing, or none that this key may see |
 // | `method_not_allowed` | 405 | the path has no such method |
 // | `conflict` | 409 | the thing is in a state in which this cannot be done |
+// | `no_liability_proof` | 404 | the account is in no proof of liabilities that is published |
 // | `document_pledged` | 409 | the signed document stands behind another pledge |
 // | `quote_used` | 409 | a redemption was made by this quote before |
 // | `idempotency_in_progress` | 409 | a request with this key is still running: wait, and send it again |
@@ -2757,6 +2874,8 @@ type EpochSummary struct {
 // | `quote_expired` | 422 | the quote's time is over: ask for another |
 // | `too_many_quotes` | 422 | the holder has five open quotes: use one, or wait until one expires |
 // | `coverage_too_low` | 422 | coverage is below what minting needs |
+// | `signature_required` | 422 | the provider has a signing key, and the pledge no signature |
+// | `signature_invalid` | 422 | the signature is not the provider's over this pledge |
 // | `index_stale` | 422 | the price index of the class has been stale or thin for too long |
 // | `idempotency_key_reused` | 422 | the key was used for another request |
 // | `rate_limited` | 429 | too many requests with this key: wait `Retry-After` |
@@ -2954,6 +3073,9 @@ type Hardware struct {
 	NodeSize *int `json:"node_size,omitempty"`
 }
 
+// HexHash 32 bytes in lower-case hexadecimal.
+type HexHash = string
+
 // Hold An amount set aside in an account.
 type Hold struct {
 	// AccountID The account that it was taken from.
@@ -3047,7 +3169,7 @@ type Holder struct {
 	// Examples: Main
 	Name Name `json:"name"`
 
-	// Status `active` may act; `suspended` may not, until an operator lifts it.
+	// Status `active` may act; `suspended` may not, until an operator lifts it; who is `erased` is nobody any more.
 	Status HolderStatus `json:"status"`
 }
 
@@ -3065,7 +3187,7 @@ type HolderPage struct {
 	NextCursor *NextCursor `json:"next_cursor"`
 }
 
-// HolderStatus `active` may act; `suspended` may not, until an operator lifts it.
+// HolderStatus `active` may act; `suspended` may not, until an operator lifts it; who is `erased` is nobody any more.
 type HolderStatus string
 
 // Hours GPU-hours to move, greater than zero, with at most six decimals.
@@ -3207,6 +3329,116 @@ type LeaseRedemptionsRequest struct {
 	Seconds *int `json:"seconds,omitempty"`
 }
 
+// Liabilities What an entry of the log says of all that is owed, at a size of the log.
+type Liabilities struct {
+	// Asset `SCH`, the token; `USD`, settlement money; or `GPUH:<gpu_class>`, hours of one GPU class.
+	//
+	// Examples: SCH
+	Asset Asset `json:"asset"`
+
+	// At A time in UTC, RFC 3339, to the microsecond.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	At Time `json:"at"`
+
+	// Burned An amount at the full scale of its asset (six decimals for SCH and GPU-hours, two for USD), zero or more.
+	//
+	// Examples: 12.500000
+	Burned FullAmount `json:"burned"`
+
+	// Collateral What backed it, by GPU class.
+	Collateral []LiabilityCollateral `json:"collateral"`
+
+	// Index The entry's place in the log, from 0; null until it is published.
+	Index *int64 `json:"index"`
+
+	// Minted An amount at the full scale of its asset (six decimals for SCH and GPU-hours, two for USD), zero or more.
+	//
+	// Examples: 12.500000
+	Minted FullAmount `json:"minted"`
+
+	// Root Of the Merkle sum tree over all balances, in base64.
+	Root LeafHash `json:"root"`
+
+	// Size Of how many entries of the log it speaks.
+	//
+	// Examples: 42
+	Size LogIndex `json:"size"`
+
+	// Total What holders had, in holds and escrow too: exactly `minted` less `burned`.
+	//
+	// Examples: 12.500000
+	Total FullAmount `json:"total"`
+}
+
+// LiabilitiesPage One page of proofs of liabilities.
+type LiabilitiesPage struct {
+	// Data The proofs, newest first.
+	Data []Liabilities `json:"data"`
+
+	// NextCursor Send it as `cursor` to get the next page. Null on the last page.
+	NextCursor *NextCursor `json:"next_cursor"`
+}
+
+// LiabilityCollateral Hours of one GPU class that were available or backed tokens.
+type LiabilityCollateral struct {
+	// GPUClass A GPU class, as listed at `/v1/gpu-classes`.
+	//
+	// Examples: H100-SXM-80GB
+	GPUClass GPUClassName `json:"gpu_class"`
+
+	// Hours A sum over many pledges, with six decimals.
+	//
+	// Examples: 1000.000000
+	Hours CollateralAmount `json:"hours"`
+
+	// K How many SCH an hour was worth.
+	//
+	// Examples: 0.483939
+	K Decimal `json:"k"`
+
+	// Sch What they were worth, rounded down.
+	//
+	// Examples: 1000.000000
+	Sch CollateralAmount `json:"sch"`
+}
+
+// LiabilityProof By which a holder checks that a balance is counted, with nothing but the log's key.
+type LiabilityProof struct {
+	// Account An account.
+	//
+	// Examples: acct_01kz3grkg9ejete74hhygyqcv3
+	Account AccountID `json:"account"`
+
+	// Asset `SCH`, the token; `USD`, settlement money; or `GPUH:<gpu_class>`, hours of one GPU class.
+	//
+	// Examples: SCH
+	Asset Asset `json:"asset"`
+
+	// Balance A whole number of millionths, as a string.
+	//
+	// Examples: 12500000
+	Balance MinorUnits `json:"balance"`
+
+	// Proof An account's parts in a Merkle sum tree. Its text is canonical, byte for byte.
+	Proof SumTreeProof `json:"proof"`
+
+	// Receipt Of the entry that has the root.
+	Receipt TlogProof `json:"receipt"`
+
+	// Type What this is.
+	Type LiabilityProofType `json:"type"`
+
+	// V The version of this form.
+	V LiabilityProofV `json:"v"`
+}
+
+// LiabilityProofType What this is.
+type LiabilityProofType string
+
+// LiabilityProofV The version of this form.
+type LiabilityProofV string
+
 // Link How many SCH an hour of the reference class is. It changes only with the reference, so that a token costs on that day what it cost before.
 //
 // Examples: 1.827637993920972644376899696
@@ -3232,6 +3464,69 @@ type LoadVouchersRequest struct {
 	// Examples: 500.000000
 	Hours Hours `json:"hours"`
 }
+
+// LogIndex A number of entries of the log.
+//
+// Examples: 42
+type LogIndex = int64
+
+// LogViewAccount What opens the entries of one account, and what it had.
+type LogViewAccount struct {
+	// Account An account.
+	//
+	// Examples: acct_01kz3grkg9ejete74hhygyqcv3
+	Account AccountID `json:"account"`
+
+	// Asset `SCH`, the token; `USD`, settlement money; or `GPUH:<gpu_class>`, hours of one GPU class.
+	//
+	// Examples: SCH
+	Asset Asset `json:"asset"`
+
+	// Balance A whole number of millionths, as a string.
+	//
+	// Examples: 12500000
+	Balance MinorUnits `json:"balance"`
+
+	// Key The secret of the account, 32 bytes in base64.
+	Key LeafHash `json:"key"`
+
+	// Kind What the account is.
+	Kind LogViewAccountKind `json:"kind"`
+
+	// Version How many postings it had.
+	//
+	// Examples: 12500000
+	Version MinorUnits `json:"version"`
+}
+
+// LogViewAccountKind What the account is.
+type LogViewAccountKind string
+
+// LogViewHead The first line of a view: what it is a view of.
+type LogViewHead struct {
+	// Origin The log's name.
+	Origin string `json:"origin"`
+
+	// Size Of how many entries of the log it speaks.
+	//
+	// Examples: 12500000
+	Size MinorUnits `json:"size"`
+
+	// Type What this is.
+	Type LogViewHeadType `json:"type"`
+
+	// V The version of this form.
+	V LogViewHeadV `json:"v"`
+}
+
+// LogViewHeadType What this is.
+type LogViewHeadType string
+
+// LogViewHeadV The version of this form.
+type LogViewHeadV string
+
+// LogViewLine One line of a view.
+type LogViewLine = any
 
 // LongText A statement of a few sentences.
 type LongText = string
@@ -3395,6 +3690,11 @@ type Metadata map[string]string
 
 // Metrics Metrics, one a line.
 type Metrics = string
+
+// MinorUnits A whole number of millionths, as a string.
+//
+// Examples: 12500000
+type MinorUnits = string
 
 // Mint The transaction that issued tokens, and what backs them.
 type Mint struct {
@@ -3680,6 +3980,12 @@ type Pledge struct {
 	// Shortfall What of it lapsed behind tokens; null unless the pledge has defaulted.
 	Shortfall *Shortfall `json:"shortfall"`
 
+	// Signature The provider's, over the pledge's statement, if it had a signing key.
+	Signature *PledgeSignature `json:"signature"`
+
+	// SignedWith The public key that made it.
+	SignedWith *PublicKey `json:"signed_with"`
+
 	// SLAPercent The availability that the provider promises, if it said.
 	SLAPercent *Percent `json:"sla_percent"`
 
@@ -3747,6 +4053,15 @@ type PledgePage struct {
 
 	// NextCursor Send it as `cursor` to get the next page. Null on the last page.
 	NextCursor *NextCursor `json:"next_cursor"`
+}
+
+// PledgeSignature A signature of Ed25519, 64 bytes in base64.
+type PledgeSignature = string
+
+// PledgeStatement What a provider signs for a pledge.
+type PledgeStatement struct {
+	// Statement Two lines, each with a newline; sign their bytes as they are.
+	Statement string `json:"statement"`
 }
 
 // PledgeStatus `pending` until an operator makes it `active` or it is `rejected`; later `exhausted`, when all hours are delivered; `expired`; `defaulted`, when the provider does not deliver; or `released`, when the provider has taken all hours back.
@@ -4153,6 +4468,7 @@ type Problem struct {
 	// | `not_found` | 404 | there is no such thing, or none that this key may see |
 	// | `method_not_allowed` | 405 | the path has no such method |
 	// | `conflict` | 409 | the thing is in a state in which this cannot be done |
+	// | `no_liability_proof` | 404 | the account is in no proof of liabilities that is published |
 	// | `document_pledged` | 409 | the signed document stands behind another pledge |
 	// | `quote_used` | 409 | a redemption was made by this quote before |
 	// | `idempotency_in_progress` | 409 | a request with this key is still running: wait, and send it again |
@@ -4174,6 +4490,8 @@ type Problem struct {
 	// | `quote_expired` | 422 | the quote's time is over: ask for another |
 	// | `too_many_quotes` | 422 | the holder has five open quotes: use one, or wait until one expires |
 	// | `coverage_too_low` | 422 | coverage is below what minting needs |
+	// | `signature_required` | 422 | the provider has a signing key, and the pledge no signature |
+	// | `signature_invalid` | 422 | the signature is not the provider's over this pledge |
 	// | `index_stale` | 422 | the price index of the class has been stale or thin for too long |
 	// | `idempotency_key_reused` | 422 | the key was used for another request |
 	// | `rate_limited` | 429 | too many requests with this key: wait `Retry-After` |
@@ -4475,6 +4793,9 @@ type ProviderSecretWithText struct {
 
 // ProviderStatus `active` may act; `suspended` may not, until an operator lifts it.
 type ProviderStatus string
+
+// PublicKey A public key of Ed25519, 32 bytes in base64.
+type PublicKey = string
 
 // QuoteBatch Quotes that were entered together.
 type QuoteBatch struct {
@@ -5185,6 +5506,12 @@ type SetProviderTierRequest struct {
 	Tier Tier `json:"tier"`
 }
 
+// SetSigningKeyRequest The key that is to count.
+type SetSigningKeyRequest struct {
+	// PublicKey A public key of Ed25519, 32 bytes in base64.
+	PublicKey PublicKey `json:"public_key"`
+}
+
 // Settlement A provider's statement of a period.
 type Settlement struct {
 	// Classes One for each GPU class of which anything was owed or moved, in the order of their names.
@@ -5371,6 +5698,20 @@ type SignedAmount = string
 // Examples: -5.000000
 type SignedHours = string
 
+// SigningKey The key by which a provider signs what it pledges.
+type SigningKey struct {
+	// CreatedAt Since when it counts.
+	CreatedAt *Time `json:"created_at"`
+
+	// ProviderID A provider.
+	//
+	// Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
+	ProviderID ProviderID `json:"provider_id"`
+
+	// PublicKey Null where there is none.
+	PublicKey *PublicKey `json:"public_key"`
+}
+
 // SLASeconds How long a redemption may take, in seconds; a day, when left out.
 type SLASeconds = int
 
@@ -5454,6 +5795,58 @@ type Substitution struct {
 	// Examples: pldg_01kz3hx7c2edkaqv1v5t6kygy6
 	SubstitutePledgeID PledgeID `json:"substitute_pledge_id"`
 }
+
+// SumTreeNode A node of the tree.
+type SumTreeNode struct {
+	// Hash 32 bytes in lower-case hexadecimal.
+	Hash HexHash `json:"hash"`
+
+	// Sum What all leaves below it add up to.
+	//
+	// Examples: 12500000
+	Sum MinorUnits `json:"sum"`
+}
+
+// SumTreePart A leaf of the tree, and its way to the root.
+type SumTreePart struct {
+	// Amount A whole number of millionths, as a string.
+	//
+	// Examples: 12500000
+	Amount MinorUnits `json:"amount"`
+
+	// Index The place of the leaf, from the left.
+	//
+	// Examples: 12500000
+	Index MinorUnits `json:"index"`
+
+	// Path The siblings on the way up, the leaf's own first.
+	Path []SumTreeNode `json:"path"`
+
+	// Salt 32 bytes in lower-case hexadecimal.
+	Salt HexHash `json:"salt"`
+}
+
+// SumTreeProof An account's parts in a Merkle sum tree. Its text is canonical, byte for byte.
+type SumTreeProof struct {
+	// Account An account.
+	//
+	// Examples: acct_01kz3grkg9ejete74hhygyqcv3
+	Account AccountID `json:"account"`
+
+	// Asset `SCH`, the token; `USD`, settlement money; or `GPUH:<gpu_class>`, hours of one GPU class.
+	//
+	// Examples: SCH
+	Asset Asset `json:"asset"`
+
+	// Parts The leaves that the balance is split into, in the order of their places.
+	Parts []SumTreePart `json:"parts"`
+
+	// Version The form of the tree.
+	Version SumTreeProofVersion `json:"version"`
+}
+
+// SumTreeProofVersion The form of the tree.
+type SumTreeProofVersion string
 
 // Sunset The end of a GPU class, from its proposal on.
 type Sunset struct {
@@ -6446,8 +6839,14 @@ type IdempotencyKeyReused = Problem
 // Internal Why a request was refused or failed (RFC 9457).
 type Internal = Problem
 
+// LiabilitiesConflict Why a request was refused or failed (RFC 9457).
+type LiabilitiesConflict = Problem
+
 // MethodNotAllowed Why a request was refused or failed (RFC 9457).
 type MethodNotAllowed = Problem
+
+// NoLiabilityProof Why a request was refused or failed (RFC 9457).
+type NoLiabilityProof = Problem
 
 // NotAToken Why a request was refused or failed (RFC 9457).
 type NotAToken = Problem
@@ -6696,6 +7095,21 @@ type GetIndexHistoryParams struct {
 
 	// Cursor `next_cursor` of the page before, sent with the same filters. Opaque.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListLiabilitiesParams defines parameters for ListLiabilities.
+type ListLiabilitiesParams struct {
+	// Limit How many items a page has at most.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before, sent with the same filters. Opaque.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// PublishLiabilitiesParams defines parameters for PublishLiabilities.
+type PublishLiabilitiesParams struct {
+	// IdempotencyKey Chosen by the caller, new for each thing it wants done, the same for each attempt at it. A random UUID is fine.
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
 // ListMarginCallsParams defines parameters for ListMarginCalls.
@@ -7103,6 +7517,9 @@ type WithdrawSunsetJSONRequestBody = SunsetRequest
 // CreateHolderJSONRequestBody defines body for CreateHolder for application/json ContentType.
 type CreateHolderJSONRequestBody = CreateHolderRequest
 
+// EraseHolderJSONRequestBody defines body for EraseHolder for application/json ContentType.
+type EraseHolderJSONRequestBody = EmptyRequest
+
 // CreateHoldJSONRequestBody defines body for CreateHold for application/json ContentType.
 type CreateHoldJSONRequestBody = CreateHoldRequest
 
@@ -7112,11 +7529,17 @@ type CaptureHoldJSONRequestBody = CaptureHoldRequest
 // VoidHoldJSONRequestBody defines body for VoidHold for application/json ContentType.
 type VoidHoldJSONRequestBody = EmptyRequest
 
+// PublishLiabilitiesJSONRequestBody defines body for PublishLiabilities for application/json ContentType.
+type PublishLiabilitiesJSONRequestBody = EmptyRequest
+
 // CreateMintJSONRequestBody defines body for CreateMint for application/json ContentType.
 type CreateMintJSONRequestBody = CreateMintRequest
 
 // CreatePledgeJSONRequestBody defines body for CreatePledge for application/json ContentType.
 type CreatePledgeJSONRequestBody = CreatePledgeRequest
+
+// StatePledgeJSONRequestBody defines body for StatePledge for application/json ContentType.
+type StatePledgeJSONRequestBody = CreatePledgeRequest
 
 // RejectPledgeJSONRequestBody defines body for RejectPledge for application/json ContentType.
 type RejectPledgeJSONRequestBody = RejectPledgeRequest
@@ -7156,6 +7579,9 @@ type IssueRedemptionJSONRequestBody = IssueRedemptionRequest
 
 // RejectRedemptionJSONRequestBody defines body for RejectRedemption for application/json ContentType.
 type RejectRedemptionJSONRequestBody = RejectRedemptionRequest
+
+// SetSigningKeyJSONRequestBody defines body for SetSigningKey for application/json ContentType.
+type SetSigningKeyJSONRequestBody = SetSigningKeyRequest
 
 // LoadVouchersJSONRequestBody defines body for LoadVouchers for application/json ContentType.
 type LoadVouchersJSONRequestBody = LoadVouchersRequest
