@@ -11,6 +11,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/id"
 	"github.com/ballast-compute/ballast/internal/idempotency"
 	"github.com/ballast-compute/ballast/internal/money"
+	"github.com/ballast-compute/ballast/internal/pg"
 )
 
 // Querier is a pool, a connection or a transaction.
@@ -76,14 +77,11 @@ func OpenTx(ctx context.Context, tx Querier, n NewAccount) (*Account, error) {
 	}
 	err := tx.QueryRow(ctx, insertAccountSQL, n.ID, n.Asset, string(n.Kind), orNull(n.HolderID), orNull(n.ProviderID), orNull(n.PledgeID),
 		orNull(n.ParentID), orNull(n.Name), n.Metadata).Scan(&a.CreatedAt)
-	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) {
-		switch pgErr.ConstraintName {
-		case "accounts_asset_fkey":
-			return nil, ErrAssetUnknown
-		case ofHoldersWhoAreThere:
-			return nil, ErrHolderErased
-		}
+	switch pg.ConstraintName(err) {
+	case "accounts_asset_fkey":
+		return nil, ErrAssetUnknown
+	case ofHoldersWhoAreThere:
+		return nil, ErrHolderErased
 	}
 	if err != nil {
 		return nil, err
@@ -106,8 +104,7 @@ func Child(ctx context.Context, db Querier, parent *Account, kind AccountKind, c
 		return uuid.Nil, err
 	}
 	_, err = db.Exec(ctx, insertChildSQL, id.New(), string(kind), parent.ID)
-	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) && pgErr.ConstraintName == ofHoldersWhoAreThere {
+	if pg.ConstraintName(err) == ofHoldersWhoAreThere {
 		return uuid.Nil, ErrAccountClosed // All of theirs are.
 	}
 	if err != nil {
