@@ -58,7 +58,7 @@ func keepServer(r room) (err error) {
 		DataDir:  r.newServer(),
 		Log:      log,
 		FsyncOff: true,
-		Params:   map[string]string{"max_connections": "400", "shared_buffers": "128MB"},
+		Params:   map[string]string{"max_connections": "400", "shared_buffers": "128MB", "max_wal_size": "1GB"},
 	})
 	if err != nil {
 		return err
