@@ -25,6 +25,8 @@ func TestBadSettingsAreNamedInOneLine(t *testing.T) {
 		"BALLAST_TRUSTED_PROXIES":     "10.0.0.0/99",
 		"BALLAST_OUTBOUND_DENY":       "everything",
 		"BALLAST_PUSH_RETRIES":        "5s,soon",
+		"BALLAST_LIABILITIES_EVERY":   "59s",
+		"BALLAST_LIABILITIES_KEEP":    "0",
 		"BALLAST_READ_CONNS":          "1",
 		"BALLAST_WRITE_WORKERS":       "many",
 		"BALLAST_MAX_BATCH":           "0",

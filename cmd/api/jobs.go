@@ -17,8 +17,13 @@ import (
 
 // sweeps is all that happens because time passes.
 func (v *service) sweeps() jobs.Table {
+	var liabilities func(context.Context) (int, error)
+	if v.translog != nil {
+		liabilities = v.translog.Liabilities.PublishDue
+	}
 	return jobs.Domain{
-		Ledger: v.books, Providers: providers.NewStore(v.reads, v.books), Coverage: coverage.NewStore(v.reads), Pool: v.reads,
+		PublishLiabilities: liabilities,
+		Ledger:             v.books, Providers: providers.NewStore(v.reads, v.books), Coverage: coverage.NewStore(v.reads), Pool: v.reads,
 		Redemptions: v.redemptions, Vouchers: voucher.NewStore(v.reads, v.vault),
 	}.Table()
 }

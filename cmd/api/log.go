@@ -86,6 +86,9 @@ func (v *service) openLog() (err error) {
 	if v.translog, err = translog.Open(v.reads, v.settings.LogDir, v.settings.logKey); err != nil {
 		return fmt.Errorf("BALLAST_LOG_DIR: %w", err)
 	}
+	v.translog.Liabilities = translog.NewLiabilities(v.reads, v.translog.Store, v.settings.logKey, translog.LiabilitiesOptions{
+		Every: v.settings.LiabilitiesEvery, Keep: v.settings.LiabilitiesKeep, Logger: v.log,
+	})
 	v.integrator = translog.NewIntegrator(v.reads, v.horizon, v.translog.Store, v.settings.logKey)
 	return nil
 }

@@ -35,7 +35,7 @@ type settings struct {
 	OperatorKey string `env:"BALLAST_OPERATOR_KEY,unset" about:"dev: an operator key to make, 32 or more of A-Za-z0-9_."`
 	SecretKeys  string `env:"BALLAST_SECRET_KEYS,unset" about:"Keys for secrets at rest; api secrets new makes one."`
 
-	LogDir       string `env:"BALLAST_LOG_DIR" about:"Where the transparency log is kept, outside of Postgres; none unless set."`
+	LogDir       string `env:"BALLAST_LOG_DIR" about:"Where the log is kept, outside of Postgres; none unless set."`
 	LogKey       string `env:"BALLAST_LOG_KEY,unset" about:"The key that signs the log; api log keygen makes one."`
 	LogWitnesses string `env:"BALLAST_LOG_WITNESSES" about:"File with the witnesses of the log, as C2SP's tlog-policy has it."`
 
@@ -46,6 +46,9 @@ type settings struct {
 	CORSOrigins    string        `env:"BALLAST_CORS_ORIGINS" about:"Web origins that may call, separated by commas."`
 	TrustedProxies string        `env:"BALLAST_TRUSTED_PROXIES" about:"Networks whose X-Forwarded-For is believed."`
 	OutboundDeny   string        `env:"BALLAST_OUTBOUND_DENY" about:"More networks that no webhook may go to, by commas."`
+
+	LiabilitiesEvery time.Duration `env:"BALLAST_LIABILITIES_EVERY" envDefault:"1h" about:"How often the log proves what is owed."`
+	LiabilitiesKeep  int           `env:"BALLAST_LIABILITIES_KEEP" envDefault:"72" about:"Trees of such proofs that are kept."`
 
 	CallTimeout time.Duration `env:"BALLAST_CALL_TIMEOUT" envDefault:"15s" about:"How long a call of a provider or a webhook may take."`
 	PushRetries string        `env:"BALLAST_PUSH_RETRIES" about:"Pauses between calls of a provider; 5s,5m,30m,… for three days."`
@@ -145,6 +148,8 @@ func (s *settings) check() error {
 	fail("BALLAST_SHUTDOWN_GRACE", within(s.ShutdownGrace, time.Second, time.Hour))
 	fail("BALLAST_DRAIN_DELAY", within(s.DrainDelay, 0, time.Hour))
 	fail("BALLAST_CALL_TIMEOUT", within(s.CallTimeout, time.Second, time.Minute))
+	fail("BALLAST_LIABILITIES_EVERY", within(s.LiabilitiesEvery, time.Minute, 7*24*time.Hour))
+	fail("BALLAST_LIABILITIES_KEEP", within(s.LiabilitiesKeep, 1, 100_000))
 	fail("BALLAST_READ_CONNS", within(s.ReadConns, 2, 1000))
 	fail("BALLAST_WRITE_WORKERS", within(s.WriteWorkers, 1, 64))
 	fail("BALLAST_MAX_BATCH", within(s.MaxBatch, 1, 10_000))

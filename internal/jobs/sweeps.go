@@ -25,6 +25,8 @@ type Domain struct {
 	Vouchers    *voucher.Store
 	// Pool is for the sweeps of the index and of webhooks.
 	Pool *pgxpool.Pool
+	// PublishLiabilities publishes a proof of liabilities that is due; nil in a process that keeps no log, which leaves that to the others.
+	PublishLiabilities func(ctx context.Context) (int, error)
 }
 
 // Table returns all that Ballast does because time passes. A new sweep is a line here: in a job of its own if it depends on no other, or
@@ -40,6 +42,9 @@ func (d Domain) Table() Table {
 		}},
 		{Name: "late", Every: 10 * time.Second, Sweeps: []Sweep{
 			{"follow_up_late", d.followUpLate},
+		}},
+		{Name: "liabilities", Every: time.Minute, Sweeps: []Sweep{
+			{"publish_liabilities", d.publishLiabilities},
 		}},
 		{Name: "webhooks", Every: time.Minute, Sweeps: []Sweep{
 			{"prune_webhook_deliveries", d.pruneDeliveries},
@@ -97,6 +102,13 @@ func (d Domain) issueVouchers(ctx context.Context) (int, error) {
 
 func (d Domain) watchVoucherStock(ctx context.Context) (int, error) {
 	return d.Vouchers.WatchStock(ctx)
+}
+
+func (d Domain) publishLiabilities(ctx context.Context) (int, error) {
+	if d.PublishLiabilities == nil {
+		return 0, nil
+	}
+	return d.PublishLiabilities(ctx)
 }
 
 // pruneDeliveries forgets what was sent to webhooks long ago.
