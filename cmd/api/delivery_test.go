@@ -53,14 +53,17 @@ type shop struct {
 }
 
 // providerBinary builds examples/provider once.
-var providerBinary = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(filepath.Dir(binary), "provider")
-	out, err := exec.CommandContext(context.Background(), "go", "build", "-o", path, "../../examples/provider").CombinedOutput()
+var providerBinary = sync.OnceValues(func() (string, error) { return buildBeside("provider", "../../examples/provider") })
+
+// buildBeside builds another command, beside this one's binary.
+func buildBeside(name, source string) (string, error) {
+	path := filepath.Join(filepath.Dir(binary), name)
+	out, err := exec.CommandContext(context.Background(), "go", "build", "-o", path, source).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}
 	return path, nil
-})
+}
 
 func openShop(t *testing.T, env []string, providerArgs ...string) *shop {
 	t.Helper()
