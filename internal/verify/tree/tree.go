@@ -2,7 +2,10 @@
 // each level at a time. It says, too, which files a log of a size is published in.
 package tree
 
-import "crypto/sha256"
+import (
+	"crypto/sha256"
+	"slices"
+)
 
 // Hash is SHA-256.
 type Hash = [sha256.Size]byte
@@ -45,6 +48,15 @@ func (b *Builder) Size() uint64 { return b.size }
 
 // Tile returns the hashes of a level's tile at hand, which has less than Width of them but right after the leaf that filled it.
 func (b *Builder) Tile(level int) []Hash { return b.levels[level] }
+
+// Clone returns a builder that has the same leaves and goes on by itself.
+func (b *Builder) Clone() Builder {
+	c := Builder{size: b.size}
+	for level := range b.levels {
+		c.levels[level] = slices.Clone(b.levels[level])
+	}
+	return c
+}
 
 // Add takes a leaf. It returns how many tiles it filled: those of the levels below that number, each of which can be had from Tile until the
 // next leaf.
