@@ -4,7 +4,7 @@
 // dozen milliseconds by cloning a template, and dropped with the test. Such tests all run in parallel.
 //
 // The test binaries that run at the same time share one throw-away server (fsync off), which the first of them
-// starts and which goes away with the last. With TEST_DATABASE_URL set, to a superuser's connection string, they use that
+// starts and which goes away with the last; it is in memory where there is plenty. With TEST_DATABASE_URL set, to a superuser's connection string, they use that
 // server instead. Tests about durability and crashes start servers of their own with NewServer.
 package pgtest
 
