@@ -30,7 +30,7 @@ var floors = [][]string{
 	{"internal/eventpost", "internal/jobs", "internal/push", "internal/translog"},
 	{"internal/dispatch"},
 	{"internal/settlement"},
-	{"internal/httpapi/docs", "internal/httpapi/wire", "internal/events", "internal/redeem"},
+	{"internal/httpapi/docs", "internal/httpapi/transparency", "internal/httpapi/wire", "internal/events", "internal/redeem"},
 	{"internal/providers"},
 	{"internal/coverage"},
 	{"internal/anchor", "internal/voucher"},

@@ -19,6 +19,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/coverage"
 	"github.com/ballast-compute/ballast/internal/dispatch"
 	"github.com/ballast-compute/ballast/internal/events"
+	"github.com/ballast-compute/ballast/internal/httpapi/transparency"
 	"github.com/ballast-compute/ballast/internal/httpapi/wire"
 	"github.com/ballast-compute/ballast/internal/idempotency"
 	"github.com/ballast-compute/ballast/internal/ledger"
@@ -73,6 +74,7 @@ type API struct {
 
 	logger *slog.Logger
 	supply chan struct{}
+	page   *transparency.Page
 }
 
 // New returns the handler of the whole API: every route of the contract, behind the transport's guards.
@@ -82,6 +84,7 @@ func New(api API, transport Transport) http.Handler {
 	}
 	api.logger = withRequestContext(transport.Logger)
 	api.supply = make(chan struct{}, supplySlots)
+	api.page = transparency.NewPage(api.facts)
 	routes := api.routes(transport)
 	for i := range routes {
 		if routes[i].probe {

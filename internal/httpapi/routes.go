@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/ballast-compute/ballast/internal/access"
+	"github.com/ballast-compute/ballast/internal/httpapi/transparency"
 )
 
 // Who may call what. Which of the things that a role may act on are its own, the handlers say.
@@ -119,6 +120,7 @@ func (a *API) routes(t Transport) []route {
 		{method: get, pattern: "/v1/index", roles: anybody, handler: a.getIndex},
 		{method: get, pattern: "/v1/index/{gpu_class}", roles: anybody, handler: a.getIndexHistory},
 		{method: get, pattern: "/v1/supply", roles: anybody, handler: a.getSupply},
+		{method: get, pattern: "/v1/supply/history", roles: anybody, handler: a.getSupplyHistory},
 		{method: get, pattern: "/v1/events", roles: everybody, handler: a.listEvents},
 		{method: get, pattern: "/v1/webhook-endpoints", roles: partiesAndOps, handler: a.listWebhookEndpoints},
 		{method: post, pattern: "/v1/webhook-endpoints", roles: partiesAndOps, handler: a.createWebhookEndpoint, idempotent: true},
@@ -154,6 +156,10 @@ func (a *API) routes(t Transport) []route {
 		{method: get, pattern: "/log/checkpoint.witnessed", roles: anybody, handler: a.getLogFile},
 		{method: get, pattern: "/log/vkey", roles: anybody, handler: a.getLogFile},
 		{method: get, pattern: "/log/tile/{tile_path}", roles: anybody, handler: a.getLogFile},
+		{method: get, pattern: "/transparency", roles: anybody, handler: a.getTransparency},
+		{method: get, pattern: "/transparency/page.css", roles: anybody, handler: transparency.ServeAsset},
+		{method: get, pattern: "/transparency/page.js", roles: anybody, handler: transparency.ServeAsset},
+		{method: get, pattern: "/transparency/log.js", roles: anybody, handler: transparency.ServeAsset},
 		{method: get, pattern: "/healthz", roles: anybody, handler: t.Health.alive, probe: true},
 		{method: get, pattern: "/readyz", roles: anybody, handler: t.Health.ready, probe: true},
 		{method: get, pattern: "/metrics", roles: anybody, handler: t.Metrics.handler, probe: true},

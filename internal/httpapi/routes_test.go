@@ -75,7 +75,8 @@ func TestPublicRoutes(t *testing.T) {
 	}
 	want := []string{
 		"/v1/provider-callbacks/{provider_id}", // It has signatures.
-		"/v1/gpu-classes", "/v1/anchor", "/v1/index", "/v1/index/{gpu_class}", "/v1/supply", "/v1/log/liabilities", "/log/checkpoint", "/log/checkpoint.witnessed", "/log/vkey", "/log/tile/{tile_path}", "/healthz", "/readyz", "/metrics", "/openapi.yaml", "/docs", "/docs/rapidoc-min.js",
+		"/v1/gpu-classes", "/v1/anchor", "/v1/index", "/v1/index/{gpu_class}", "/v1/supply", "/v1/supply/history", "/v1/log/liabilities", "/log/checkpoint", "/log/checkpoint.witnessed", "/log/vkey", "/log/tile/{tile_path}",
+		"/transparency", "/transparency/page.css", "/transparency/page.js", "/transparency/log.js", "/healthz", "/readyz", "/metrics", "/openapi.yaml", "/docs", "/docs/rapidoc-min.js",
 	}
 	if diff := cmp.Diff(want, public); diff != "" {
 		t.Error(diff)

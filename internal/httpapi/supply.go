@@ -33,18 +33,27 @@ type statement struct {
 }
 
 func (a *API) getSupply(w http.ResponseWriter, r *http.Request) error {
-	select {
-	case a.supply <- struct{}{}:
-		defer func() { <-a.supply }()
-	case <-r.Context().Done():
-		return r.Context().Err()
+	release, err := a.takeSlot(r.Context())
+	if err != nil {
+		return err
 	}
+	defer release()
 	audit := a.Auditor.Findings(r.Context(), auditPatience)
 	s, err := a.state(r.Context())
 	if err != nil {
 		return err
 	}
 	return answer(w, http.StatusOK, encodeSupply(s, audit))
+}
+
+// takeSlot waits for one of the slots of what anybody may have computed. The caller gives it back by release.
+func (a *API) takeSlot(ctx context.Context) (release func(), err error) {
+	select {
+	case a.supply <- struct{}{}:
+		return func() { <-a.supply }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // state reads everything in one snapshot.

@@ -5715,6 +5715,9 @@ type SigningKey struct {
 // SLASeconds How long a redemption may take, in seconds; a day, when left out.
 type SLASeconds = int
 
+// Style A style sheet.
+type Style = string
+
 // SubstitutePledgeRequest What takes the place of hours behind tokens. Give `hours` or `amount`; without either, all of them are replaced.
 type SubstitutePledgeRequest struct {
 	// Amount How many SCH the hours that are replaced are worth, at the k of now and less the haircut.
@@ -5963,6 +5966,59 @@ type Supply struct {
 	State CoverageState `json:"state"`
 
 	// Supply Tokens that are out, in SCH: minted − burned.
+	//
+	// Examples: 12.500000
+	Supply FullAmount `json:"supply"`
+}
+
+// SupplyHistory The supply and what backed it, over time.
+type SupplyHistory struct {
+	// From A time in UTC, RFC 3339, to the microsecond.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	From Time `json:"from"`
+
+	// Points Proofs of liabilities that are in the log, oldest first.
+	Points []SupplyPoint `json:"points"`
+
+	// To A time in UTC, RFC 3339, to the microsecond.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	To Time `json:"to"`
+}
+
+// SupplyPoint One proof of liabilities.
+type SupplyPoint struct {
+	// At A time in UTC, RFC 3339, to the microsecond.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	At Time `json:"at"`
+
+	// Burned Tokens burned until then, in SCH.
+	//
+	// Examples: 12.500000
+	Burned FullAmount `json:"burned"`
+
+	// CollateralRatio collateral_sch / supply, with six decimals, rounded down; null while nothing was out. Unlike `coverage`, it is before haircuts, and counts tokens in escrow as out.
+	CollateralRatio *Decimal `json:"collateral_ratio"`
+
+	// CollateralSch What all available and backing hours were worth, in SCH, before haircuts.
+	//
+	// Examples: 12.500000
+	CollateralSch FullAmount `json:"collateral_sch"`
+
+	// Index Where its entry is in the log.
+	Index int64 `json:"index"`
+
+	// Minted Tokens minted until then, in SCH.
+	//
+	// Examples: 12.500000
+	Minted FullAmount `json:"minted"`
+
+	// Size Of how many entries of the log the figures are.
+	Size int64 `json:"size"`
+
+	// Supply Tokens that were out, in SCH: minted − burned.
 	//
 	// Examples: 12.500000
 	Supply FullAmount `json:"supply"`
@@ -6705,6 +6761,16 @@ type GPUClassFilter = GPUClassName
 // Examples: H100-SXM-80GB
 type GPUClassPath = GPUClassName
 
+// HistoryFrom A time, RFC 3339, preferably in UTC; one with another offset is converted.
+//
+// Examples: 2026-08-03T11:00:00Z
+type HistoryFrom = RequestTime
+
+// HistoryTo A time, RFC 3339, preferably in UTC; one with another offset is converted.
+//
+// Examples: 2026-08-03T11:00:00Z
+type HistoryTo = RequestTime
+
 // HoldStatusFilter `held` until it is `captured`, `voided`, or `expired` and returned.
 type HoldStatusFilter = HoldStatus
 
@@ -7374,6 +7440,15 @@ type ListRolloverCallsParams struct {
 
 	// Cursor `next_cursor` of the page before, sent with the same filters. Opaque.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// GetSupplyHistoryParams defines parameters for GetSupplyHistory.
+type GetSupplyHistoryParams struct {
+	// From When the history begins; what is at that very moment is before it. Left out, it is 90 days before its end.
+	From *HistoryFrom `form:"from,omitempty" json:"from,omitempty"`
+
+	// To When the history ends, after `from`; left out, it is now.
+	To *HistoryTo `form:"to,omitempty" json:"to,omitempty"`
 }
 
 // ListTransactionsParams defines parameters for ListTransactions.
