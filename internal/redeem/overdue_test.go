@@ -10,9 +10,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ballast-compute/ballast/internal/id"
-	"github.com/ballast-compute/ballast/internal/ledger"
-	"github.com/ballast-compute/ballast/internal/money"
-	"github.com/ballast-compute/ballast/internal/pg"
 	"github.com/ballast-compute/ballast/internal/pg/pgtest"
 )
 
@@ -242,97 +239,4 @@ func TestRacingReroutes(t *testing.T) {
 	}
 	s.expectTokens(t, 88*hour, rerouted*hour)
 	s.proveBooks(t)
-}
-
-// The database holds to it as well.
-func TestGuardsOfQuotesAndDelays(t *testing.T) {
-	t.Parallel()
-	s, clock := newLateScene(t)
-	q := s.quote(t, 10*hour)
-	late, inTime := s.asks(t, hour, Wait), s.asks(t, hour, Refund)
-	_, theirs := s.desk.holder(t, money.SCH)
-	poor := s.desk.pledge(t, s.provider, h100, hour, clock.Now().Add(1000*time.Hour))
-	const quote = `
-		WITH q AS (INSERT INTO redemption_quotes SELECT gen_random_uuid(), account_id, holder_id, provider_id, gpu_class, amount, hours, k, epoch_id,
-			transport, created_by, created_at, expires_at FROM redemption_quotes WHERE id = $1 RETURNING id, expires_at)
-		INSERT INTO redemption_quote_lines SELECT id, `
-	for _, tt := range []struct {
-		constraint, sql string
-		args            []any
-	}{
-		{"redemption_quotes_is_append_only", `UPDATE redemption_quotes SET amount = 1`, nil},
-		{"redemption_quotes_is_append_only", `DELETE FROM redemption_quotes`, nil},
-		{"redemption_quote_lines_is_append_only", `TRUNCATE redemption_quote_lines`, nil},
-		{"redemption_quote_lines_is_append_only", `UPDATE redemption_quote_lines SET hours = 1`, nil},
-		{"redemption_escalations_is_append_only", `DELETE FROM redemption_escalations`, nil},
-		{"redemptions_terms_are_fixed", `UPDATE redemptions SET on_delay = 'refund' WHERE id = $1`, []any{late.ID}},
-		{"redemptions_terms_are_fixed", `UPDATE redemptions SET deliver_by = deliver_by + interval '1 hour' WHERE id = $1`, []any{late.ID}},
-		{"redemptions_terms_are_fixed", `UPDATE redemptions SET quote_id = $2 WHERE id = $1`, []any{late.ID, q.ID}},
-		{"redemption_escalations_are_of_what_is_late", `INSERT INTO redemption_escalations (redemption_id) VALUES ($1)`, []any{late.ID}},
-		{"redemption_quote_lines_are_there", quote + `$2, 10000000, expires_at FROM q`, []any{q.ID, poor.id}},
-		{"redemption_quote_lines_are_its_hours", quote + `$2, 1000000, expires_at FROM q`, []any{q.ID, poor.id}},
-		{"redemption_quote_lines_end_with_their_quote", quote + `$2, 1000000, expires_at + interval '1 hour' FROM q`, []any{q.ID, poor.id}},
-		{
-			"redemption_quotes_are_of_the_account",
-			`INSERT INTO redemption_quotes SELECT gen_random_uuid(), $2, holder_id, provider_id, gpu_class, amount, hours, k, epoch_id,
-			 transport, created_by, created_at, expires_at FROM redemption_quotes WHERE id = $1`,
-			[]any{q.ID, theirs},
-		},
-		{
-			"redemption_quotes_have_the_k_in_force",
-			`INSERT INTO redemption_quotes SELECT gen_random_uuid(), account_id, holder_id, provider_id, gpu_class, 2 * amount, hours, 2 * k, epoch_id,
-			 transport, created_by, created_at, expires_at FROM redemption_quotes WHERE id = $1`,
-			[]any{q.ID},
-		},
-		{
-			"redemption_quotes_are_short",
-			`INSERT INTO redemption_quotes SELECT gen_random_uuid(), account_id, holder_id, provider_id, gpu_class, amount, hours, k, epoch_id,
-			 transport, created_by, created_at, created_at + interval '11 minutes' FROM redemption_quotes WHERE id = $1`,
-			[]any{q.ID},
-		},
-		{
-			"redemptions_expire_when_they_are_late",
-			`WITH e AS (INSERT INTO redemption_events SELECT $1, 4, 'expired', ballast_now(), $1) UPDATE redemptions SET status = 'expired' WHERE id = $1`,
-			[]any{inTime.ID},
-		},
-	} {
-		_, err := s.db.Pool.Exec(t.Context(), tt.sql, tt.args...)
-		if got := pg.ConstraintName(err); got != tt.constraint {
-			t.Errorf("%s: %v, want %s", tt.sql, err, tt.constraint)
-		}
-	}
-	for range maxLiveQuotes - 1 {
-		s.quote(t, hour)
-	}
-	_, err := s.db.Pool.Exec(t.Context(), quote+`pledge_id, hours, q.expires_at FROM q, (SELECT pledge_id, hours FROM redemption_quote_lines WHERE quote_id = $1) AS l`, q.ID)
-	if got := pg.ConstraintName(err); got != "redemption_quotes_are_few" {
-		t.Errorf("a sixth quote: %v", err)
-	}
-	for _, sql := range []string{`UPDATE redemption_quotes SET amount = 1`, `DELETE FROM redemption_quote_lines`, `UPDATE redemption_escalations SET escalated_at = now()`, `UPDATE redemptions SET on_delay = 'wait'`} {
-		if _, err := s.db.App.Exec(t.Context(), sql); err == nil {
-			t.Errorf("%s is allowed", sql)
-		}
-	}
-	// A step that forgets what quotes keep is refused when its group commits.
-	clock.Advance(QuoteLife)
-	s.quote(t, 90*hour)
-	ask := s.ask(20 * hour)
-	there, err := s.capacity(t.Context(), &ask)
-	if err != nil {
-		t.Fatal(err)
-	}
-	forgetful := ask.command(late.EscrowAccount, there)
-	forgetful.Step = &forgets{forgetful.Step.(*requestStep)}
-	if v := s.books.Submit(t.Context(), forgetful)[0]; pg.ConstraintName(v.Err) != "redemption_lines_leave_what_is_kept" {
-		t.Errorf("hours that are kept for others were taken: %v", v.Err)
-	}
-	s.proveBooks(t)
-}
-
-// forgets what quotes keep.
-type forgets struct{ *requestStep }
-
-func (s *forgets) Decide(b *ledger.Book) (ledger.Decision, error) {
-	s.kept = &reserved{lines: map[uuid.UUID][]kept{}, used: map[uuid.UUID]bool{}}
-	return s.requestStep.Decide(b)
 }
