@@ -18,9 +18,10 @@ type evidence struct {
 	Report ReportJSON `json:"report"`
 }
 
-// WriteEvidence writes what is wrong to a directory, and returns the name of the file. It writes nothing for a report that is verified.
+// WriteEvidence writes what is wrong to a directory, and returns the name of the file. It writes nothing for a report that is verified,
+// nor for one that is incomplete: what is missing is evidence of nothing.
 func (r *Report) WriteEvidence(dir string, now time.Time) (string, error) {
-	if r.Verdict == fault.Verified {
+	if r.Verdict == fault.Verified || r.Verdict == fault.Incomplete {
 		return "", nil
 	}
 	data, err := json.MarshalIndent(evidence{V: "1", Type: "ballast-evidence", At: now.UTC(), Report: r.JSON()}, "", "  ")

@@ -3,6 +3,7 @@ package verify_test
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -108,10 +109,7 @@ func TestWhatIsPublishedWrongly(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			files := map[string][]byte{}
-			for path, data := range good {
-				files[path] = data
-			}
+			files := maps.Clone(good)
 			o := options(t, m)
 			tt.change(files, &o)
 			r := verify.Check(t.Context(), &memory{files: files}, o)
@@ -165,7 +163,7 @@ func TestTheRememberedCheckpoint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile(name) //nolint:gosec // the test's own
+	data, err := os.ReadFile(name)
 	var kept struct{ Report verify.ReportJSON }
 	if err != nil || json.Unmarshal(data, &kept) != nil || len(kept.Report.Faults) != 1 || len(kept.Report.Faults[0].Checkpoints) != 2 {
 		t.Errorf("%v: %s", err, data)
@@ -182,7 +180,7 @@ func TestFetch(t *testing.T) {
 	t.Parallel()
 	long, short := logtest.Make(t.TempDir(), 11, 10, 1500), logtest.Make(t.TempDir(), 11, 10, 700)
 	o := options(t, long)
-	var serving http.Handler = http.FileServer(http.Dir(short.Dir))
+	serving := http.FileServer(http.Dir(short.Dir))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { serving.ServeHTTP(w, r) }))
 	defer server.Close()
 	site, err := source.OpenURL(server.URL + "/")

@@ -49,7 +49,7 @@ func TestRandomBitsOfALargeLog(t *testing.T) {
 	if w.tree.Root() != latest.Root {
 		t.Fatal("the log is not right")
 	}
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // repeated
+	random := rand.New(rand.NewPCG(1, 2))
 	counts := map[int]int{}
 	for range turns {
 		place := random.IntN(total)

@@ -169,12 +169,12 @@ func (r *Report) describe(e *entry.Entry) {
 }
 
 func accountName(a *entry.Account) string {
-	switch {
-	case a.Place == entry.Private:
+	switch a.Place { //nolint:exhaustive // the others are a pledge's
+	case entry.Private:
 		return "a private account"
-	case a.Place == entry.Issuance:
+	case entry.Issuance:
 		return "issuance of " + entry.FormatID("prov", a.ID)
-	case a.Place == entry.Rounding:
+	case entry.Rounding:
 		return a.Place.String()
 	}
 	return a.Place.String() + " of " + entry.FormatID("pldg", a.ID)

@@ -188,7 +188,7 @@ func (a *Account) public(place, owner []byte) (ok bool) {
 			continue
 		}
 		a.Place = p
-		switch p { //nolint:exhaustive // the others are a pledge's
+		switch p {
 		case Rounding:
 			return view(owner) == SCH
 		case Issuance:

@@ -19,7 +19,7 @@ func ReceiptAt(keys *Keys, head, entry []byte, index, size uint64) []byte {
 	}
 	hashes := make([][]byte, len(nodes.IDs))
 	for i := range hashes {
-		hashes[i] = rfc6962.DefaultHasher.HashLeaf(binary.BigEndian.AppendUint64(nil, uint64(i))) //nolint:gosec // a few
+		hashes[i] = rfc6962.DefaultHasher.HashLeaf(binary.BigEndian.AppendUint64(nil, uint64(i)))
 	}
 	if hashes, err = nodes.Rehash(hashes, rfc6962.DefaultHasher.HashChildren); err != nil {
 		panic(err)

@@ -82,7 +82,7 @@ func (c *Checkpoint) Latest() time.Time {
 // Open verifies a checkpoint: the log must have signed it. Signatures of keys that are not known are ignored, as signed-note has it; one by a known key that
 // is wrong spoils the whole. The policy may be nil. It returns a [*fault.Fault] that shows the note.
 func Open(raw []byte, key *Key, policy *witness.Policy) (*Checkpoint, error) {
-	bad := func(check, format string, args ...any) error {
+	bad := func(check, format string, args ...any) *fault.Fault {
 		return fault.New(fault.Tampered, check, format, args...).Showing(clip(raw))
 	}
 	if len(raw) > MaxBytes {
@@ -97,7 +97,7 @@ func Open(raw []byte, key *Key, policy *witness.Policy) (*Checkpoint, error) {
 		return nil, bad("checkpoint", "what the log signed is not a checkpoint: %v", err)
 	}
 	if said.Origin != key.Origin() {
-		return nil, bad("origin", "the checkpoint is of another log").(*fault.Fault).Differ(key.Origin(), said.Origin)
+		return nil, bad("origin", "the checkpoint is of another log").Differ(key.Origin(), said.Origin)
 	}
 	if said.Size == 0 && tree.Hash(said.Root) != tree.EmptyRoot() {
 		return nil, bad("checkpoint", "a log without entries has another root than that of nothing")
