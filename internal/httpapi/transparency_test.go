@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -20,6 +21,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/leaf"
 	"github.com/ballast-compute/ballast/internal/pg/pgtest"
 	"github.com/ballast-compute/ballast/internal/translog"
+	"github.com/ballast-compute/ballast/internal/witness"
 )
 
 // publishLiabilities publishes what is committed, a proof of the liabilities, and the entry that tells of it.
@@ -253,10 +255,10 @@ func TestTransparencyInABrowser(t *testing.T) {
 	s := newServer(t)
 	paid := s.as("alice", http.MethodPost, "/v1/transfers", object{"from_account": "{alice_account}", "to_account": "{bob_account}", "amount": "1"}).want(201)
 	clock := pgtest.NewClock(t, s.db, time.Now())
-	for i := range 24 {
+	for i := range 16 {
 		s.post("provider", "/v1/mints", fmt.Sprintf(`{"pledge_id":"{pledge}","account_id":"{alice_account}","amount":"%d"}`, 1+i*i%13)).want(201)
 		s.publishLiabilities()
-		clock.Advance(6 * time.Hour)
+		clock.Advance(9 * time.Hour)
 	}
 	f := &front{s: s}
 	web := httptest.NewServer(f)
@@ -318,9 +320,33 @@ func TestTransparencyInABrowser(t *testing.T) {
 	verdict, said = visitor.prove(proof)
 	expectVerdict(t, "the receipt later", verdict, said, "verified")
 
+	// A witness cosigns.
+	checkpoint := file("checkpoint")
+	dir := t.TempDir()
+	witnessKey, err := witness.CreateKey(dir, "witness.example/w1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := witness.Open(dir, []string{s.api.Log.Key.Text}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cosignature, err := w.AddCheckpoint(t.Context(), witness.Request{Checkpoint: checkpoint})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.lie(map[string][]byte{"checkpoint": append(bytes.Clone(checkpoint), cosignature...)})
+	verdict, said = useKeys(visitor, s.api.Log.Key.Text+"\n"+witnessKey)
+	expectVerdict(t, "cosigned", verdict, said, "verified", "1 of 1 witness cosigned it: witness.example/w1")
+	f.lie(map[string][]byte{"checkpoint": append(bytes.Clone(checkpoint), flippedSignature(t, cosignature)...)})
+	verdict, said = visitor.visit(address)
+	expectVerdict(t, "a forged cosignature", verdict, said, "tampered", "The cosignature of witness.example/w1 does not fit")
+	f.lie(nil)
+	verdict, said = useKeys(visitor, s.api.Log.Key.Text)
+	expectVerdict(t, "without the witness", verdict, said, "verified")
+
 	tile := "tile/" + strings.Replace(s.names["tile_path"], "entries", "0", 1)
 	bundle := "tile/" + s.names["tile_path"]
-	checkpoint := file("checkpoint")
 	size = strings.Split(string(checkpoint), "\n")[1]
 	newcomer := func() *tab { return browser.newTab() }
 	other := newLog(t, s.db.App)
@@ -378,6 +404,17 @@ func TestTransparencyInABrowser(t *testing.T) {
 func (p *tab) forgetCache() {
 	p.b.t.Helper()
 	p.b.must(p.session, "Network.setCacheDisabled", object{"cacheDisabled": true}, &struct{}{})
+}
+
+// flippedSignature changes the last bit of a signature in a line of a note.
+func flippedSignature(t *testing.T, line []byte) []byte {
+	t.Helper()
+	at := bytes.LastIndexByte(line, ' ') + 1
+	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(line[at:])))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(bytes.Clone(line[:at]), base64.StdEncoding.EncodeToString(flipped(raw, len(raw)*8-1))+"\n"...)
 }
 
 func (b *chromium) everyTab() []*tab {

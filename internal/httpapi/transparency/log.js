@@ -79,7 +79,8 @@ const WITNESS_KEY = 4;
 export async function parseKey(text) {
   const parts = /^([^+\s]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)$/.exec(text.trim());
   const raw = parts && fromBase64(parts[3]);
-  if (!raw || raw.length !== 1 + HASH || (raw[0] !== LOG_KEY && raw[0] !== WITNESS_KEY)) {
+  if (raw && raw[0] !== LOG_KEY && raw[0] !== WITNESS_KEY) throw new Incomplete(`The key of ${parts[1]} is of a kind that this page cannot verify by: it knows Ed25519 alone.`);
+  if (raw?.length !== 1 + HASH) {
     throw new Incomplete("That is no verifier key. It looks like example.com/log+1a2b3c4d+AY29… or, for a witness, …+BI29…");
   }
   const hash = (await sha256(concat(encoder.encode(parts[1] + "\n"), raw))).slice(0, 4);
