@@ -3,6 +3,7 @@ package access
 import (
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/uuid"
@@ -126,4 +127,39 @@ func TestGuardsOfErasure(t *testing.T) {
 		`INSERT INTO accounts (id, asset, kind, holder_id, may_go_negative) VALUES ($1, 'SCH', 'holder', $2, false)`, id.New(), l.holder.ID)
 	refused("another hold", "accounts_are_of_holders_who_are_there",
 		`INSERT INTO accounts (id, asset, kind, holder_id, parent_id, may_go_negative) VALUES ($1, 'SCH', 'escrow', $2, $3, false)`, id.New(), l.holder.ID, l.account)
+}
+
+// However accounts that are opened and an erasure race, nobody who was erased has an account that is open, or one that can be opened.
+func TestErasureRacesNewAccounts(t *testing.T) {
+	t.Parallel()
+	l := newLeaver(t)
+	erased := 0
+	for range 40 {
+		h, err := l.store.CreateHolder(t.Context(), NewHolder{Name: "n"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var opening sync.WaitGroup
+		for range 2 {
+			opening.Go(func() {
+				_, err := l.store.db.Exec(t.Context(), `INSERT INTO accounts (id, asset, kind, holder_id, may_go_negative) VALUES ($1, 'SCH', 'holder', $2, false)`, id.New(), h.ID)
+				if err != nil && pg.ConstraintName(err) != "accounts_are_of_holders_who_are_there" {
+					t.Error(err)
+				}
+			})
+		}
+		_, _, err = l.store.EraseHolder(t.Context(), h.ID)
+		opening.Wait()
+		switch {
+		case err == nil:
+			erased++
+			l.holder = h
+			if n := l.count(`SELECT count(*) FROM accounts WHERE holder_id = $1`); n != 0 {
+				t.Errorf("a holder was erased and has %d accounts", n)
+			}
+		case !errors.Is(err, ErrAccountsOpen):
+			t.Error(err)
+		}
+	}
+	t.Logf("%d of 40 were erased", erased)
 }
