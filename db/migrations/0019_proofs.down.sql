@@ -1,5 +1,4 @@
-REVOKE UPDATE (body) ON idempotency FROM ballast_app;
-REVOKE UPDATE (name, external_ref, metadata, erased_at) ON holders FROM ballast_app;
+DROP FUNCTION erase_holder(uuid);
 DROP TRIGGER api_keys_are_of_holders_who_are_there ON api_keys;
 DROP TRIGGER accounts_are_of_holders_who_are_there ON accounts;
 DROP FUNCTION check_holder_is_there();

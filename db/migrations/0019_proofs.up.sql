@@ -60,6 +60,11 @@ CREATE TRIGGER api_keys_are_of_holders_who_are_there BEFORE INSERT ON api_keys F
     WHEN (NEW.holder_id IS NOT NULL)
     EXECUTE FUNCTION check_holder_is_there();
 
-GRANT UPDATE (name, external_ref, metadata, erased_at) ON holders TO ballast_app;
--- The first answer to who made the holder has their name.
-GRANT UPDATE (body) ON idempotency TO ballast_app;
+-- The program may blank a holder, and write no name into one. The first answer to who made the holder has their name as well.
+CREATE FUNCTION erase_holder(holder uuid) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    UPDATE idempotency SET body = convert_to((convert_from(body, 'UTF8')::jsonb || '{"name":"erased","external_ref":null,"metadata":{}}')::text, 'UTF8')
+    WHERE position(convert_to('"id":"' || type_id('hldr', holder) || '"', 'UTF8') IN body) > 0;
+    UPDATE holders SET status = 'erased', erased_at = ballast_now(), name = 'erased', external_ref = NULL, metadata = '{}' WHERE id = holder;
+$$;
+REVOKE EXECUTE ON FUNCTION erase_holder(uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION erase_holder(uuid) TO ballast_app;

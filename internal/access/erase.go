@@ -6,8 +6,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-
-	"github.com/ballast-compute/ballast/internal/id"
 )
 
 const (
@@ -16,12 +14,9 @@ const (
 
 	holdersAccountsSQL = `SELECT id, kind = 'holder' AND status <> 'closed' FROM accounts WHERE holder_id = $1`
 
-	shredKeysSQL    = `DELETE FROM account_keys WHERE account_id = ANY($1)`
-	revokeAllSQL    = `UPDATE api_keys SET revoked_at = now() WHERE holder_id = $1 AND revoked_at IS NULL`
-	blankHolderSQL  = `UPDATE holders SET status = 'erased', erased_at = ballast_now(), name = 'erased', external_ref = NULL, metadata = '{}' WHERE id = $1 RETURNING ` + holderColumns
-	blankAnswersSQL = `
-UPDATE idempotency SET body = convert_to((convert_from(body, 'UTF8')::jsonb || '{"name":"erased","external_ref":null,"metadata":{}}')::text, 'UTF8')
-WHERE position(convert_to($1, 'UTF8') IN body) > 0`
+	shredKeysSQL   = `DELETE FROM account_keys WHERE account_id = ANY($1)`
+	revokeAllSQL   = `UPDATE api_keys SET revoked_at = now() WHERE holder_id = $1 AND revoked_at IS NULL`
+	eraseHolderSQL = `SELECT erase_holder($1)` // Nobody may write another name.
 )
 
 // EraseHolder forgets who a holder was, for good: the keys of their accounts are destroyed, so that nobody can tell any more which entries of the log were
@@ -40,11 +35,11 @@ func (s *Store) EraseHolder(ctx context.Context, holderID uuid.UUID) (h Holder, 
 		b := &pgx.Batch{}
 		b.Queue(shredKeysSQL, accounts)
 		b.Queue(revokeAllSQL, holderID)
-		b.Queue(blankAnswersSQL, `"id":"`+id.Format(id.Holder, holderID)+`"`)
+		b.Queue(eraseHolderSQL, holderID)
 		if err := tx.SendBatch(ctx, b).Close(); err != nil {
 			return fmt.Errorf("access: erase a holder: %w", err)
 		}
-		h, err = oneHolder(ctx, tx, blankHolderSQL, holderID)
+		h, err = getHolder(ctx, tx, holderID)
 		return err
 	})
 	return h, accounts, err

@@ -108,11 +108,9 @@ func TestKeyOfARefusedRequestMayBeTriedAgain(t *testing.T) {
 	add := func() *call {
 		return s.post("operator", "/v1/holders", `{"name":"X","external_ref":"taken"}`).with("Idempotency-Key", "add")
 	}
-	s.post("operator", "/v1/holders", `{"name":"Y","external_ref":"taken"}`).want(201)
+	holder := s.post("operator", "/v1/holders", `{"name":"Y","external_ref":"taken"}`).want(201).string("id")
 	add().want(409, "conflict")
-	if _, err := s.db.Pool.Exec(t.Context(), `UPDATE holders SET external_ref = NULL`); err != nil {
-		t.Fatal(err)
-	}
+	s.post("operator", "/v1/holders/"+holder+"/erase", nil).want(200)
 	add().want(201)
 }
 
