@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	logbooks "github.com/ballast-compute/ballast/internal/verify/replay"
 )
 
 const (
@@ -70,7 +72,11 @@ func simulate(t *testing.T, seed uint64, n int) {
 	t.Logf("seed %d: %d steps, %s of the domain's time, %d transactions, %d checks of the whole: %s; refused: %s; in the journal: %s",
 		seed, taken, w.clock.Now().Sub(w.began).Round(24*time.Hour), w.replay.entered, w.checks, counts(w.tally), counts(w.reasons), counts(w.replay.transactions))
 	if err == nil {
-		return
+		var s logbooks.Summary
+		if s, err = w.verifyLog(); err == nil {
+			t.Logf("the verifier replayed %d entries of the log: supply %d, %d shortfalls, %+v", s.Entries, s.Supply(), s.ShortfallCount, s.View)
+			return
+		}
 	}
 	t.Errorf("BALLAST_SIMULATION=%d/%d: step %d: %v", seed, n, taken, err)
 	if n > manySteps || errors.Is(err, errNoTime) {

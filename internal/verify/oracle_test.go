@@ -39,7 +39,7 @@ func TestAnotherImplementationAgrees(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for _, n := range []int64{1, 256, 257, 1000, 66_000} {
-		m := logtest.Tell(t.TempDir(), byte(n%251), func(w *logtest.World) {
+		m := logtest.Tell(t.TempDir(), byte(n%251), func(w *logtest.World) { //nolint:gosec // below 251
 			w.Begin(10, int(min(n/50, 3)))
 			w.Run(n)
 		})
