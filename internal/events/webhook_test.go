@@ -77,9 +77,15 @@ type office struct {
 
 func newOffice(t *testing.T) *office {
 	t.Helper()
+	return newOfficeWith(t, vault.NewKey())
+}
+
+// newOfficeWith is one whose secrets are sealed with a key that the test knows.
+func newOfficeWith(t *testing.T, key string) *office {
+	t.Helper()
 	w := newWorld(t)
 	clock := pgtest.NewClock(t, w.db, time.Now().Add(time.Hour))
-	keys, err := vault.ParseKeyring(vault.NewKey())
+	keys, err := vault.ParseKeyring(key)
 	if err != nil {
 		t.Fatal(err)
 	}
