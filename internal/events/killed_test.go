@@ -82,7 +82,7 @@ func TestWhatAKilledCourierTookIsSentByAnother(t *testing.T) {
 	o := newOfficeWith(t, key)
 	alice, a := o.holder(2)
 	o.endpoint(events.Viewer{HolderID: alice})
-	ofObject := map[int64]uuid.UUID{}
+	ofObject, firsts := map[int64]uuid.UUID{}, map[int64]bool{}
 	for range 20 {
 		paid := o.submit(transfer(a[0], a[1]))
 		v := o.books.Reverse(t.Context(), call(), paid.ID, "by mistake")
@@ -90,6 +90,7 @@ func TestWhatAKilledCourierTookIsSentByAnother(t *testing.T) {
 			t.Fatal(v.Err)
 		}
 		ofObject[paid.Seq], ofObject[v.Transaction.Seq] = paid.ID, paid.ID
+		firsts[paid.Seq] = true
 	}
 	for made := 1; made > 0; {
 		var err error
@@ -100,6 +101,11 @@ func TestWhatAKilledCourierTookIsSentByAnother(t *testing.T) {
 	received := o.killCourier(key)
 	if len(received) <= 10 || len(received) > 20 {
 		t.Fatalf("%d were received of the one that was killed", len(received))
+	}
+	for _, m := range received {
+		if seq := seqOf(t, m); !firsts[seq] {
+			t.Errorf("%d was sent, though what came before it had not been written to be delivered", seq)
+		}
 	}
 	var leased bool
 	var tried int
