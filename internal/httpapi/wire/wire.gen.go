@@ -919,6 +919,30 @@ func (e PledgeStatus) Valid() bool {
 	}
 }
 
+// Defines values for ProviderAnswerStatus.
+const (
+	ProviderAnswerStatusAccepted    ProviderAnswerStatus = "accepted"
+	ProviderAnswerStatusIssued      ProviderAnswerStatus = "issued"
+	ProviderAnswerStatusNotAccepted ProviderAnswerStatus = "not_accepted"
+	ProviderAnswerStatusRejected    ProviderAnswerStatus = "rejected"
+)
+
+// Valid indicates whether the value is a known member of the ProviderAnswerStatus enum.
+func (e ProviderAnswerStatus) Valid() bool {
+	switch e {
+	case ProviderAnswerStatusAccepted:
+		return true
+	case ProviderAnswerStatusIssued:
+		return true
+	case ProviderAnswerStatusNotAccepted:
+		return true
+	case ProviderAnswerStatusRejected:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProviderCallbackReceiptStatus.
 const (
 	ProviderCallbackReceiptStatusAccepted ProviderCallbackReceiptStatus = "accepted"
@@ -934,6 +958,21 @@ func (e ProviderCallbackReceiptStatus) Valid() bool {
 	case ProviderCallbackReceiptStatusIssued:
 		return true
 	case ProviderCallbackReceiptStatusRejected:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProviderOrderType.
+const (
+	ProviderOrderTypeRedemptionRequested ProviderOrderType = "redemption.requested"
+)
+
+// Valid indicates whether the value is a known member of the ProviderOrderType enum.
+func (e ProviderOrderType) Valid() bool {
+	switch e {
+	case ProviderOrderTypeRedemptionRequested:
 		return true
 	default:
 		return false
@@ -4612,6 +4651,38 @@ type Provider struct {
 	Tier Tier `json:"tier"`
 }
 
+// ProviderAnswer What a provider that is called answers. Names beyond these are passed over.
+type ProviderAnswer struct {
+	// Hours The hours given; required where credits are, and all of them but for a part.
+	//
+	// Examples: 500.000000
+	Hours *Hours `json:"hours,omitempty"`
+
+	// Partial That fewer hours are given than were asked for.
+	Partial *bool `json:"partial,omitempty"`
+
+	// ProviderGrantID The provider's id of the credits; required where they are given.
+	//
+	// Examples: grant-7781
+	ProviderGrantID *ExternalID `json:"provider_grant_id,omitempty"`
+
+	// Reason Why it is refused, or in part.
+	//
+	// Examples: Sent to the wrong account
+	Reason *Reason `json:"reason,omitempty"`
+
+	// RedemptionID It may be left out. Another one than was asked for leaves everything open.
+	//
+	// Examples: rdmp_01kz3n1y0per2vrbs8xjk2e8x2
+	RedemptionID *RedemptionID `json:"redemption_id,omitempty"`
+
+	// Status What was done.
+	Status ProviderAnswerStatus `json:"status"`
+}
+
+// ProviderAnswerStatus What was done.
+type ProviderAnswerStatus string
+
 // ProviderCallback What a provider says became of a redemption.
 type ProviderCallback struct {
 	// Data The redemption, and what was given.
@@ -4735,6 +4806,54 @@ type ProviderDelivery struct {
 //
 // Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
 type ProviderID = string
+
+// ProviderOrder What a provider that is called is asked for.
+type ProviderOrder struct {
+	// Data The redemption, and what is to be given.
+	Data ProviderOrderData `json:"data"`
+
+	// Timestamp When it was sent, in whole seconds.
+	//
+	// Examples: 2026-08-03T10:55:00.014Z
+	Timestamp Time `json:"timestamp"`
+
+	// Type What it is.
+	Type ProviderOrderType `json:"type"`
+}
+
+// ProviderOrderType What it is.
+type ProviderOrderType string
+
+// ProviderOrderData The redemption, and what is to be given.
+type ProviderOrderData struct {
+	// Amount The SCH that are redeemed for it.
+	//
+	// Examples: 12.500000
+	Amount FullAmount `json:"amount"`
+
+	// GPUClass A GPU class, as listed at `/v1/gpu-classes`.
+	//
+	// Examples: H100-SXM-80GB
+	GPUClass GPUClassName `json:"gpu_class"`
+
+	// Hours What is to be given.
+	//
+	// Examples: 500.000000
+	Hours FullHours `json:"hours"`
+
+	// ProviderID A provider.
+	//
+	// Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
+	ProviderID ProviderID `json:"provider_id"`
+
+	// Recipient Where the credits are to be put; null where the holder has not said.
+	Recipient *Recipient `json:"recipient"`
+
+	// RedemptionID A redemption.
+	//
+	// Examples: rdmp_01kz3n1y0per2vrbs8xjk2e8x2
+	RedemptionID RedemptionID `json:"redemption_id"`
+}
 
 // ProviderPage One page of providers.
 type ProviderPage struct {
@@ -7544,6 +7663,18 @@ type SendEventParams struct {
 	WebhookSignature WebhookSignature `json:"webhook-signature"`
 }
 
+// SendOrderParams defines parameters for SendOrder.
+type SendOrderParams struct {
+	// WebhookID The redemption's id, however often it is sent.
+	WebhookID RedemptionID `json:"webhook-id"`
+
+	// WebhookTimestamp When it was signed, in seconds since 1970.
+	WebhookTimestamp WebhookTimestamp `json:"webhook-timestamp"`
+
+	// WebhookSignature One or more signatures, `v1,` and base64, with spaces between.
+	WebhookSignature WebhookSignature `json:"webhook-signature"`
+}
+
 // CreateAccountJSONRequestBody defines body for CreateAccount for application/json ContentType.
 type CreateAccountJSONRequestBody = CreateAccountRequest
 
@@ -7735,3 +7866,6 @@ type TestWebhookEndpointJSONRequestBody = EmptyRequest
 
 // SendEventJSONRequestBody defines body for SendEvent for application/json ContentType.
 type SendEventJSONRequestBody = Event
+
+// SendOrderJSONRequestBody defines body for SendOrder for application/json ContentType.
+type SendOrderJSONRequestBody = ProviderOrder
