@@ -126,6 +126,9 @@ func replaceMember(body object, name string, value any) string {
 	return string(text)
 }
 
+// repeatsNothing has the calls whose bodies have secrets in them: what is no name of theirs may be a secret in the wrong place.
+var repeatsNothing = map[string]bool{"loadVouchers": true, "voidVouchers": true}
+
 // Everything that is malformed is refused before it has any effect, on every call that takes a body.
 func TestHostileBodiesChangeNothing(t *testing.T) {
 	t.Parallel()
@@ -155,6 +158,9 @@ func TestHostileBodiesChangeNothing(t *testing.T) {
 			got := c.send()
 			if got.status != a.status || got.body["code"] != a.code {
 				t.Errorf("%s, %s: %d %s, want %d %s", op, a.name, got.status, got.text, a.status, a.code)
+			}
+			if name, _, _ := strings.Cut(a.field, ":"); a.field == name+":unknown_field" && repeatsNothing[op.OperationID] {
+				a.field = "?:unknown_field"
 			}
 			if a.field != "" && !slices.Contains(got.fields(), a.field) {
 				t.Errorf("%s, %s: the fields at fault are %v, not %s", op, a.name, got.fields(), a.field)

@@ -18,25 +18,42 @@ func quoteOf(source, price string) object {
 func TestQuotesMoveTheIndex(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	clock := pgtest.NewClock(t, s.db, time.Now().Add(time.Hour))
+	start, passed := sameDay(s)
+	clock := pgtest.NewClock(t, s.db, start)
+	fixing := func(n int) string { return fmt.Sprint(n + passed) }
 	s.get("", "/v1/index").want(200).expect("fixing", "1", "data.6.gpu_class", "H100-SXM-80GB", "data.6.status", "fresh", "data.6.sources", "8",
 		"data.6.price_usd", "3.360528", "data.6.stale_since", nil, "data.4.gpu_class", "GH200", "data.4.status", "thin")
 	body := object{"quotes": []any{quoteOf("newcomer", "3.5"), quoteOf("othercomer", "3.4")}}
 	first := s.post("operator", "/v1/quotes", body).with("Idempotency-Key", "k").want(201).expect("quotes", "2", "unchanged", "0", "number", "2")
 	s.post("operator", "/v1/quotes", body).with("Idempotency-Key", "k").want(201).expect("id", first.string("id"))
 	s.post("operator", "/v1/quotes", body).want(201).expect("quotes", "0", "unchanged", "2", "number", "3")
-	s.get("", "/v1/index").want(200).expect("fixing", "2", "data.6.sources", "10")
+	s.get("", "/v1/index").want(200).expect("fixing", fixing(2), "data.6.sources", "10")
 
 	clock.Advance(time.Hour)
 	s.post("operator", "/v1/quotes", object{"quotes": []any{quoteOf("newcomer", "3.6")}}).want(201)
 	history := "/v1/index/H100-SXM-80GB"
-	s.get("", history).want(200).expect("data.0.fixing", "3", "data.2.fixing", "1", "next_cursor", nil)
+	s.get("", history).want(200).expect("data.0.fixing", fixing(3), "data.2.fixing", fixing(1), "next_cursor", nil)
 	between := fmt.Sprintf("?from=%s&to=%s", clock.Now().Add(-time.Hour).Format(time.RFC3339Nano), clock.Now().Add(-time.Minute).Format(time.RFC3339Nano))
-	s.get("", history+between).want(200).expect("data.0.fixing", "2", "next_cursor", nil)
-	page := s.get("", history+"?limit=2").want(200).expect("data.0.fixing", "3", "data.1.fixing", "2")
-	s.get("", history+"?limit=2&cursor="+page.string("next_cursor")).want(200).expect("data.0.fixing", "1", "next_cursor", nil)
+	s.get("", history+between).want(200).expect("data.0.fixing", fixing(2), "next_cursor", nil)
+	page := s.get("", history+"?limit=2").want(200).expect("data.0.fixing", fixing(3), "data.1.fixing", fixing(2))
+	s.get("", history+"?limit=2&cursor="+page.string("next_cursor")).want(200).expect("data.0.fixing", fixing(1), "next_cursor", nil)
 	s.get("", "/v1/index/NO-SUCH-GPU").want(404, "not_found")
 	s.get("", history+"?from=yesterday").want(400, "invalid_request")
+}
+
+// sameDay returns a moment after which two hours are of the same day of UTC, and how many midnights are between the world's fixing and it: each is one more.
+func sameDay(s *server) (start time.Time, midnights int) {
+	s.t.Helper()
+	var fixed time.Time
+	if err := s.db.Pool.QueryRow(s.t.Context(), `SELECT max(at) FROM index_fixings`).Scan(&fixed); err != nil {
+		s.t.Fatal(err)
+	}
+	const day = 24 * time.Hour
+	start = time.Now().UTC().Add(time.Hour)
+	if start.Add(2*time.Hour).Truncate(day) != start.Truncate(day) {
+		start = start.Add(2 * time.Hour).Truncate(day).Add(time.Hour)
+	}
+	return start, int(start.Truncate(day).Sub(fixed.UTC().Truncate(day)) / day)
 }
 
 // Nothing of a batch with a bad quote is kept, and everything that is wrong with it is said.
