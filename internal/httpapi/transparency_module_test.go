@@ -121,9 +121,10 @@ func (l *bigLog) question(t *testing.T, size, index, older int64) question {
 const answering = `(async () => {
 	const m = await import("/transparency/log.js");
 	const wrong = [];
-	const fails = async (what, work) => {
-		try { await work(); } catch (error) { if (error instanceof m.Tampered) return; }
-		wrong.push(what + " passes");
+	const fails = async (what, work, why = "") => {
+		let said = "it passes";
+		try { await work(); } catch (error) { said = error instanceof m.Tampered ? error.message : "" + error; if (said !== "" + error && said.includes(why)) return; }
+		wrong.push(what + ": " + said);
 	};
 	for (const q of %s) {
 		const what = JSON.stringify([q.Size, q.Index, q.Older]);
@@ -139,9 +140,10 @@ const answering = `(async () => {
 			await m.checkConsistency(tiles, older, now);
 			const flipped = (bytes) => bytes.map((byte, i) => (i === 31 ? byte ^ 1 : byte));
 			await fails(what + " another leaf", () => m.checkInclusion(q.Index, flipped(leaf), path, now));
-			await fails(what + " a longer path", () => m.checkInclusion(q.Index, leaf, [...path, leaf], now));
+			await fails(what + " a longer path", () => m.checkInclusion(q.Index, leaf, [...path, leaf], now), "too long");
+			await fails(what + " no such entry", () => m.checkInclusion(q.Size, leaf, path, now), "There is no entry");
 			if (path.length) {
-				await fails(what + " a shorter path", () => m.checkInclusion(q.Index, leaf, path.slice(1), now));
+				await fails(what + " a shorter path", () => m.checkInclusion(q.Index, leaf, path.slice(1), now), "too short");
 				await fails(what + " another path", () => m.checkInclusion(q.Index, leaf, path.with(-1, flipped(path.at(-1))), now));
 				await fails(what + " another index", () => m.checkInclusion(q.Index ^ 1, leaf, path, now));
 			}

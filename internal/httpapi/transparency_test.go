@@ -223,8 +223,16 @@ func forged(t *testing.T, s *server) map[string][]byte {
 
 func signed(t *testing.T, s *server, size int, root tlog.Hash) []byte {
 	t.Helper()
-	key := s.api.Log.Key
-	text := fmt.Sprintf("%s\n%d\n%s\n", key.Signer.Name(), size, root)
+	return signedBy(t, s.api.Log.Key, size, root)
+}
+
+func signedBy(t *testing.T, key *translog.Key, size int, root tlog.Hash) []byte {
+	t.Helper()
+	return signedText(t, key, fmt.Sprintf("%s\n%d\n%s\n", key.Signer.Name(), size, root))
+}
+
+func signedText(t *testing.T, key *translog.Key, text string) []byte {
+	t.Helper()
 	checkpoint, err := note.Sign(&note.Note{Text: text}, key.Signer)
 	if err != nil {
 		t.Fatal(err)
@@ -362,6 +370,7 @@ func TestTransparencyInABrowser(t *testing.T) {
 		"a tile cut short":       {map[string][]byte{tile: file(tile)[:len(file(tile))-1]}, newcomer(), "bytes long"},
 		"another size":           {map[string][]byte{"checkpoint": bytes.Replace(checkpoint, []byte("\n"+size+"\n"), []byte("\n"+size+"0\n"), 1)}, newcomer(), "does not fit"},
 		"a root of nothing":      {map[string][]byte{"checkpoint": signed(t, s, len(file(tile))/32, sha256.Sum256(nil))}, newcomer(), "and signed is"},
+		"nothing, under a root":  {map[string][]byte{"checkpoint": signed(t, s, 0, tlog.RecordHash(nil))}, newcomer(), "do not lead to the signed root"},
 		"another key than it is": {map[string][]byte{"vkey": []byte(other.Key.Text + "\n")}, newcomer(), "no signature by this key"},
 		"a fork":                 {forged(t, s), visitor, "forked"},
 		"a shorter log":          {map[string][]byte{"checkpoint": signed(t, s, 1, tlog.RecordHash(entriesOf(t, file(bundle))[0])), "tile/0/000.p/1": file(tile)[:32], "tile/entries/000.p/1": firstEntry(t, file(bundle))}, visitor, "never gets shorter"},
@@ -375,6 +384,18 @@ func TestTransparencyInABrowser(t *testing.T) {
 			lie.by.picture("fork-dark-phone", 390, true)
 		}
 	}
+	// A server that changes its key is noticed by who has been here, whatever key they entered.
+	f.lie(nil)
+	keyless := newcomer()
+	verdict, said = keyless.visit(address)
+	expectVerdict(t, "without a key", verdict, said, "unkeyed")
+	root, err := base64.StdEncoding.DecodeString(strings.Split(string(checkpoint), "\n")[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.lie(map[string][]byte{"vkey": []byte(other.Key.Text + "\n"), "checkpoint": signedBy(t, other.Key, len(file(tile))/32, tlog.Hash(root))})
+	verdict, said = keyless.visit(address)
+	expectVerdict(t, "another key", verdict, said, "tampered", "signed by another key")
 	// Who has never been here cannot tell a fork from the log. That is what witnesses are for.
 	f.lie(forged(t, s))
 	verdict, said = newcomer().visit(address)
@@ -384,9 +405,21 @@ func TestTransparencyInABrowser(t *testing.T) {
 	expectVerdict(t, "a wrong key", verdict, said, "tampered", "no signature by this key")
 	verdict, said = useKeys(visitor, "nonsense")
 	expectVerdict(t, "no key", verdict, said, "incomplete", "no verifier key")
+	verdict, said = useKeys(visitor, strings.Replace(s.api.Log.Key.Text, "ballast+", "ballasd+", 1))
+	expectVerdict(t, "a damaged key", verdict, said, "incomplete", "damaged on its way")
 	f.lie(map[string][]byte{tile: nil})
 	verdict, said = newcomer().visit(address)
 	expectVerdict(t, "a tile that is gone", verdict, said, "incomplete", "does not serve "+tile)
+
+	f.lie(nil)
+	for lacking, says := range map[string]string{
+		`Object.defineProperty(globalThis, "crypto", { value: {} })`: "was not loaded over https", `crypto.subtle.importKey = () => Promise.reject(new Error("no"))`: "has no Ed25519",
+	} {
+		old := newcomer()
+		old.before(lacking)
+		verdict, said = old.visit(address)
+		expectVerdict(t, "an old browser", verdict, said, "incomplete", says)
+	}
 
 	for _, p := range browser.everyTab() {
 		for _, asked := range p.asked {
@@ -398,6 +431,12 @@ func TestTransparencyInABrowser(t *testing.T) {
 			t.Errorf("%d requests, and complaints %q", len(p.asked), p.complaints)
 		}
 	}
+}
+
+// before runs a script before those of each page.
+func (p *tab) before(script string) {
+	p.b.t.Helper()
+	p.b.must(p.session, "Page.addScriptToEvaluateOnNewDocument", object{"source": script}, &struct{}{})
 }
 
 // forgetCache has the tab fetch everything anew. A browser that keeps tiles for ever would notice a forged one even earlier.

@@ -91,8 +91,8 @@ function checklist(list) {
 
 const WORDS = {
   busy: ["Checking…", "This browser is checking the log."],
-  verified: ["Verified by this browser", "What it was shown is signed, whole, and goes on from what it saw before."],
-  unkeyed: ["Consistent, by the key this server gave", "What it was shown is signed, whole, and goes on from what it saw before. Enter a key that you have from elsewhere, and it means more."],
+  verified: ["Verified by this browser", "What it was shown is signed and whole, and contradicts nothing that it saw before."],
+  unkeyed: ["Consistent, by the key this server gave", "What it was shown is signed and whole, and contradicts nothing that it saw before. Enter a key that you have from elsewhere, and it means more."],
   tampered: ["Does not verify", "What this server shows contradicts itself, its signature, or what this browser saw before. Keep what you have, and tell others."],
   incomplete: ["Could not be checked", "Something that the check needs is not there. That alone does not mean that anything was changed."],
 };
