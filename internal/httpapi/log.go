@@ -39,7 +39,7 @@ func (a *API) getLogFile(w http.ResponseWriter, r *http.Request) error {
 		h.Set("Cache-Control", asNews)
 	}
 	h.Set("Content-Length", strconv.Itoa(len(data)))
-	_, err = w.Write(data)
+	_, err = w.Write(data) //nolint:gosec // What a browser may take it for, its type says, and nosniff.
 	return err
 }
 

@@ -161,7 +161,7 @@ func TestTheBrowsersModuleAgreesWithTlog(t *testing.T) {
 	t.Parallel()
 	browser := newChromium(t)
 	log := newBigLog(t)
-	random := rand.New(rand.NewPCG(5, 7)) //nolint:gosec // any will do, always the same
+	random := rand.New(rand.NewPCG(5, 7)) // Any will do, always the same.
 	var questions []question
 	for _, size := range []int64{1, 2, 3, 4, 5, 7, 8, 255, 256, 257, 300, 511, 512, 513, 1000, 65535, 65536, 65537, 65536 + 256, bigLogSize} {
 		for range 3 {

@@ -67,9 +67,12 @@ func forked(smaller, larger Checkpoint, hashes []tlog.Hash) bool {
 	return ok && newer == larger.Root && older != smaller.Root
 }
 
+// showsNothing tells whether consistency proofs from a size have no root of their own to compare: those from a power of two.
+func showsNothing(size uint64) bool { return size > 0 && size&(size-1) == 0 }
+
 // rootsOf computes both roots from a consistency proof whose first hash is a node of the tree, as RFC 9162, section 2.1.4.2, does.
 func rootsOf(smaller, larger uint64, hashes []tlog.Hash) (older, newer tlog.Hash, ok bool) {
-	if smaller == 0 || smaller >= larger || smaller&(smaller-1) == 0 || len(hashes) == 0 {
+	if smaller == 0 || smaller >= larger || showsNothing(smaller) || len(hashes) == 0 {
 		return older, newer, false
 	}
 	fn, sn := smaller-1, larger-1

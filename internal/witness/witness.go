@@ -133,9 +133,16 @@ func (w *Witness) cosign(origin string, n *note.Note) ([]byte, error) {
 	return lines, nil
 }
 
-// suspect keeps evidence if what was refused shows that the log has forked.
+// suspect keeps evidence if what was refused shows that the log has forked. Where no proof could show it, it only says so.
 func (w *Witness) suspect(known []byte, last Checkpoint, r Request, next Checkpoint, n *note.Note) {
-	if known == nil || last.Origin != next.Origin || r.Old != last.Size && last.Size != next.Size || !forked(last, next, r.Proof) {
+	if known == nil || last.Origin != next.Origin || r.Old != last.Size && last.Size != next.Size {
+		return
+	}
+	if !forked(last, next, r.Proof) {
+		if last.Size < next.Size && showsNothing(last.Size) {
+			w.logger.Warn("a checkpoint that the log has signed is not proved to follow the last one; its proof cannot show whether the log has forked",
+				"origin", next.Origin, "known_size", last.Size, "submitted_size", next.Size, "submitted_root", next.Root.String())
+		}
 		return
 	}
 	e := Evidence{Origin: next.Origin, Known: known, Submitted: signedBy(n), Witness: w.verifierKey, SeenAt: time.Now()}
