@@ -17,7 +17,7 @@ type promise map[string]string
 func promiseOf(t *testing.T, r *reply) promise {
 	t.Helper()
 	p := promise{}
-	for _, part := range strings.SplitSeq(r.header.Get("Ballast-Promise"), "; ") {
+	for part := range strings.SplitSeq(r.header.Get("Ballast-Promise"), "; ") {
 		name, value, _ := strings.Cut(part, "=")
 		p[name] = value
 	}

@@ -7,7 +7,8 @@ import (
 
 // Supply is the token's circulation, in millionths of SCH.
 type Supply struct {
-	// Minted and Burned are all that was ever issued and taken back; what is left circulates.
+	// Minted and Burned are all that ever went out of issuance and into it; what is left circulates. They are gross: a correction of a
+	// redemption issues again, and the reversal of a mint takes back.
 	Minted, Burned int64
 	// Escrowed is the part that is being redeemed.
 	Escrowed int64

@@ -3380,7 +3380,7 @@ type Liabilities struct {
 	// Examples: 2026-08-03T10:55:00.014Z
 	At Time `json:"at"`
 
-	// Burned An amount at the full scale of its asset (six decimals for SCH and GPU-hours, two for USD), zero or more.
+	// Burned All SCH into issuance until then: what was redeemed, and mints that were reversed.
 	//
 	// Examples: 12.500000
 	Burned FullAmount `json:"burned"`
@@ -3391,7 +3391,7 @@ type Liabilities struct {
 	// Index The entry's place in the log, from 0; null until it is published.
 	Index *int64 `json:"index"`
 
-	// Minted An amount at the full scale of its asset (six decimals for SCH and GPU-hours, two for USD), zero or more.
+	// Minted All SCH out of issuance until then: mints, and what corrections gave back.
 	//
 	// Examples: 12.500000
 	Minted FullAmount `json:"minted"`
@@ -6041,7 +6041,8 @@ type Supply struct {
 	// Examples: 12.500000
 	BackingSch FullAmount `json:"backing_sch"`
 
-	// Burned Tokens ever burned, in SCH.
+	// Burned Tokens ever taken back, in SCH: all that the journal ever moved into issuance. Mints that were reversed are in it, beside what was redeemed; a settlement has them apart, as `reversed` and `delivered`.
+	//
 	//
 	// Examples: 12.500000
 	Burned FullAmount `json:"burned"`
@@ -6071,7 +6072,9 @@ type Supply struct {
 	// Maturity When the hours lapse, unless they are delivered before, from the nearest step to the farthest.
 	Maturity []MaturityStep `json:"maturity"`
 
-	// Minted Tokens ever minted, in SCH.
+	// Minted Tokens ever issued, in SCH: all that the journal ever moved out of issuance. What corrections of redemptions gave back is in it, beside what providers minted, as it is in the log and its verifier:
+	// a burn that has happened is not taken back, tokens are issued again. A provider's settlement has the two apart, as `issued` and `corrected`.
+	//
 	//
 	// Examples: 12.500000
 	Minted FullAmount `json:"minted"`
@@ -6113,7 +6116,7 @@ type SupplyPoint struct {
 	// Examples: 2026-08-03T10:55:00.014Z
 	At Time `json:"at"`
 
-	// Burned Tokens burned until then, in SCH.
+	// Burned Tokens taken back until then, in SCH: what `Supply` means by it.
 	//
 	// Examples: 12.500000
 	Burned FullAmount `json:"burned"`
@@ -6129,7 +6132,7 @@ type SupplyPoint struct {
 	// Index Where its entry is in the log.
 	Index int64 `json:"index"`
 
-	// Minted Tokens minted until then, in SCH.
+	// Minted Tokens issued until then, in SCH: what `Supply` means by it.
 	//
 	// Examples: 12.500000
 	Minted FullAmount `json:"minted"`
