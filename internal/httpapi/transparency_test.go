@@ -370,6 +370,7 @@ func TestTransparencyInABrowser(t *testing.T) {
 		"a tile cut short":       {map[string][]byte{tile: file(tile)[:len(file(tile))-1]}, newcomer(), "bytes long"},
 		"another size":           {map[string][]byte{"checkpoint": bytes.Replace(checkpoint, []byte("\n"+size+"\n"), []byte("\n"+size+"0\n"), 1)}, newcomer(), "does not fit"},
 		"a root of nothing":      {map[string][]byte{"checkpoint": signed(t, s, len(file(tile))/32, sha256.Sum256(nil))}, newcomer(), "and signed is"},
+		"another log of the key": {map[string][]byte{"checkpoint": signedText(t, s.api.Log.Key, strings.Replace(strings.Split(string(checkpoint), "\n\n")[0], "ballast", "other", 1)+"\n")}, newcomer(), "The checkpoint is of log.example.com/other"},
 		"nothing, under a root":  {map[string][]byte{"checkpoint": signed(t, s, 0, tlog.RecordHash(nil))}, newcomer(), "do not lead to the signed root"},
 		"another key than it is": {map[string][]byte{"vkey": []byte(other.Key.Text + "\n")}, newcomer(), "no signature by this key"},
 		"a fork":                 {forged(t, s), visitor, "forked"},
