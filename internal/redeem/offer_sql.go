@@ -11,7 +11,7 @@ import (
 
 // Positions have what each pledge has behind tokens in one row, and until when none of it lapses; only what is due already is counted by the
 // windows. What quotes keep and what a day's limit leaves is looked up where there is any. A redemption may be spread over $4 pledges:
-// if the smallest of them suffice, any do.
+// where there are no more, or the smallest $4 of them suffice, any do. Only where that is in doubt are pledges ranked, which is most of the work.
 const selectOffersSQL = `
 WITH clock AS MATERIALIZED (
     SELECT ballast_now() AS now
@@ -21,14 +21,15 @@ WITH clock AS MATERIALIZED (
     JOIN epoch_factors f ON f.epoch_id = e.id
     WHERE ($2 = '' OR f.gpu_class = $2) AND div($1::bigint::numeric, f.k) > 0
 ), kept AS MATERIALIZED (
-    SELECT l.pledge_id, sum(l.hours) AS hours
+    SELECT l.pledge_id, sum(l.hours)::bigint AS hours
     FROM clock JOIN redemption_quote_lines l ON l.expires_at > clock.now
     WHERE NOT EXISTS (SELECT FROM redemptions r WHERE r.quote_id = l.quote_id)
     GROUP BY l.pledge_id
-), behind AS MATERIALIZED (
+), behind AS (
     SELECT p.pledge_id, p.provider_id, p.gpu_class,
            CASE WHEN p.due_at > clock.now THEN p.backing
-                ELSE LEAST(p.backing, pledge_hours_to_come(p.pledge_id, clock.now) - p.earmarked) END AS hours
+                ELSE LEAST(p.backing, (SELECT hours FROM pledge_to_come(p.pledge_id, clock.now)) - p.earmarked)
+           END AS hours
     FROM clock CROSS JOIN pledge_positions p
     WHERE p.backing > 0 AND ($2 = '' OR p.gpu_class = $2) AND p.provider_id <> ALL ($3::uuid[])
 ), free AS MATERIALIZED (
@@ -38,21 +39,31 @@ WITH clock AS MATERIALIZED (
     LEFT JOIN (
         SELECT p.id, p.max_daily_hours - COALESCE((
                    SELECT sum(l.hours) FROM redemption_lines l JOIN redemptions r ON r.id = l.redemption_id AND r.status <> 'refunded'
-                   WHERE l.pledge_id = p.id AND l.requested_on = (clock.now AT TIME ZONE 'UTC')::date), 0) AS hours
+                   WHERE l.pledge_id = p.id AND l.requested_on = (clock.now AT TIME ZONE 'UTC')::date), 0)::bigint AS hours
         FROM clock CROSS JOIN pledges p WHERE p.max_daily_hours IS NOT NULL
     ) AS daily ON daily.id = b.pledge_id
-), ranked AS (
-    SELECT *, row_number() OVER (PARTITION BY provider_id, gpu_class ORDER BY hours) AS place
-    FROM free WHERE hours > 0
-), sums AS (
-    SELECT provider_id, gpu_class, sum(hours) AS hours, sum(hours) FILTER (WHERE place <= $4) AS any_hours FROM ranked GROUP BY provider_id, gpu_class
+), sums AS MATERIALIZED (
+    SELECT f.provider_id, f.gpu_class, sum(f.hours) AS hours, count(*) AS pledges, min(f.hours) AS least
+    FROM free f WHERE f.hours > 0 GROUP BY f.provider_id, f.gpu_class
+), doubtful AS MATERIALIZED (
+    SELECT s.provider_id, s.gpu_class FROM sums s JOIN worth w ON w.gpu_class = s.gpu_class AND w.hours <= s.hours
+    WHERE s.pledges > $4 AND s.least * $4::numeric < w.hours
+), smallest AS (
+    SELECT r.provider_id, r.gpu_class, sum(r.hours) AS hours
+    FROM (
+        SELECT provider_id, gpu_class, f.hours, row_number() OVER (PARTITION BY provider_id, gpu_class ORDER BY f.hours) AS place
+        FROM free f JOIN doubtful USING (provider_id, gpu_class) WHERE f.hours > 0
+    ) AS r
+    WHERE r.place <= $4 GROUP BY r.provider_id, r.gpu_class
 )
 SELECT s.provider_id, p.name, s.gpu_class, w.k, w.hours::bigint, w.epoch_id, COALESCE(d.transport, 'pull'), COALESCE(d.sla_seconds, $5),
-       s.any_hours >= w.hours
+       q.provider_id IS NULL OR m.hours >= w.hours
 FROM sums s
 JOIN worth w ON w.gpu_class = s.gpu_class AND w.hours <= s.hours
 JOIN providers p ON p.id = s.provider_id AND p.status = 'active'
 LEFT JOIN provider_deliveries d ON d.provider_id = p.id
+LEFT JOIN doubtful q ON q.provider_id = s.provider_id AND q.gpu_class = s.gpu_class
+LEFT JOIN smallest m ON m.provider_id = s.provider_id AND m.gpu_class = s.gpu_class
 WHERE COALESCE(d.status, 'active') = 'active'
   AND (d.transport IS DISTINCT FROM 'voucher'
        OR EXISTS (SELECT FROM free_vouchers(s.provider_id, s.gpu_class, w.hours::bigint, (SELECT now FROM clock), 1)))
