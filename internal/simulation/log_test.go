@@ -61,7 +61,7 @@ func (w *world) view(size int) (*logbooks.View, error) {
 	var asset, kind string
 	var balance, version int64
 	var key []byte
-	_, err = pgx.ForEachRow(rows, []any{&account, &asset, &balance, &version, &kind, &key}, func() error {
+	tag, err := pgx.ForEachRow(rows, []any{&account, &asset, &balance, &version, &kind, &key}, func() error {
 		_, err := fmt.Fprintf(text, `{"account":"%s","asset":"%s","balance":"%d","key":"%s","kind":"%s","version":"%d"}`+"\n",
 			id.Format(id.Account, account), asset, balance, base64.StdEncoding.EncodeToString(key), kind, version)
 		return err
@@ -69,5 +69,6 @@ func (w *world) view(size int) (*logbooks.View, error) {
 	if err != nil {
 		return nil, err
 	}
+	_, _ = fmt.Fprintf(text, `{"accounts":"%d","type":"end","v":"1"}`+"\n", tag.RowsAffected()) // A buffer takes everything.
 	return logbooks.ReadView(text)
 }

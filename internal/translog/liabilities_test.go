@@ -141,6 +141,9 @@ func (w *world) view() (size int64, keys map[string][]byte, lines map[string]vie
 		if err := d.Decode(&line); err != nil {
 			w.t.Fatal(err)
 		}
+		if line.Account == "" && !d.More() {
+			break // The last line, which the verifier's own tests are about.
+		}
 		if line.Account <= last {
 			w.t.Errorf("%s comes after %s", line.Account, last)
 		}

@@ -23,7 +23,7 @@ type Views struct {
 // NewViews returns what gives views of the log in a store whose key is key.
 func NewViews(pool *pgxpool.Pool, store *Store, key *Key) *Views { return &Views{pool, store, key} }
 
-// viewHead is the first line of a view, and viewLine each other one. Their members are in the order of docs/transparency-log.md.
+// viewHead is the first line of a view, viewEnd the last, and viewLine each other one. Their members are in the order of docs/transparency-log.md.
 type (
 	viewHead struct {
 		V      string `json:"v"`
@@ -39,10 +39,15 @@ type (
 		Kind    string `json:"kind"`
 		Version string `json:"version"`
 	}
+	viewEnd struct {
+		Accounts string `json:"accounts"`
+		Type     string `json:"type"`
+		V        string `json:"v"`
+	}
 )
 
 // Write writes a view at the size of the log that is published: one JSON object a line, first what it is a view of, then the accounts in the order of their
-// ids. Of accounts whose holder was erased, and of those that had no posting by then, there is no line. begin is called before the first byte is
+// ids, and at the end how many they were, so that nobody takes a part for the whole. Of accounts whose holder was erased, and of those that had no posting by then, there is no line. begin is called before the first byte is
 // written, so that until then an error can be told in another way; those are ErrNothingPublished and ErrStoreBehind.
 func (v *Views) Write(ctx context.Context, w io.Writer, begin func()) error {
 	at, err := v.store.Published(v.key.Verifier)
@@ -60,10 +65,12 @@ func (v *Views) Write(ctx context.Context, w io.Writer, begin func()) error {
 	if err := lines.Encode(viewHead{V: "1", Type: "view", Origin: v.key.Verifier.Name(), Size: strconv.FormatInt(s.size, 10)}); err != nil {
 		return fmt.Errorf("translog: write a view: %w", err)
 	}
+	accounts := 0
 	err = s.keyed(ctx, func(p *private) error {
 		if p.version == 0 {
 			return nil
 		}
+		accounts++
 		return lines.Encode(viewLine{
 			Account: id.Format(id.Account, p.id), Asset: p.asset, Balance: strconv.FormatInt(p.balance, 10), Key: p.key, Kind: string(p.kind),
 			Version: strconv.FormatInt(p.version, 10),
@@ -71,6 +78,9 @@ func (v *Views) Write(ctx context.Context, w io.Writer, begin func()) error {
 	})
 	if err != nil {
 		return err
+	}
+	if err := lines.Encode(viewEnd{Accounts: strconv.Itoa(accounts), Type: "end", V: "1"}); err != nil {
+		return fmt.Errorf("translog: write a view: %w", err)
 	}
 	return buffered.Flush()
 }

@@ -814,6 +814,36 @@ func (e LogViewAccountKind) Valid() bool {
 	}
 }
 
+// Defines values for LogViewEndType.
+const (
+	LogViewEndTypeEnd LogViewEndType = "end"
+)
+
+// Valid indicates whether the value is a known member of the LogViewEndType enum.
+func (e LogViewEndType) Valid() bool {
+	switch e {
+	case LogViewEndTypeEnd:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for LogViewEndV.
+const (
+	LogViewEndVN1 LogViewEndV = "1"
+)
+
+// Valid indicates whether the value is a known member of the LogViewEndV enum.
+func (e LogViewEndV) Valid() bool {
+	switch e {
+	case LogViewEndVN1:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for LogViewHeadType.
 const (
 	LogViewHeadTypeView LogViewHeadType = "view"
@@ -3540,6 +3570,26 @@ type LogViewAccount struct {
 
 // LogViewAccountKind What the account is.
 type LogViewAccountKind string
+
+// LogViewEnd The last line of a view: of how many accounts it has lines. Without it, the view was cut off.
+type LogViewEnd struct {
+	// Accounts How many lines there are between the first and the last.
+	//
+	// Examples: 12500000
+	Accounts MinorUnits `json:"accounts"`
+
+	// Type What this is.
+	Type LogViewEndType `json:"type"`
+
+	// V The version of this form.
+	V LogViewEndV `json:"v"`
+}
+
+// LogViewEndType What this is.
+type LogViewEndType string
+
+// LogViewEndV The version of this form.
+type LogViewEndV string
 
 // LogViewHead The first line of a view: what it is a view of.
 type LogViewHead struct {

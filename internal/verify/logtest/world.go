@@ -232,5 +232,5 @@ func (w *World) View() []byte {
 	}
 	slices.Sort(lines) // By id: a TypeID has the order of its bytes.
 	head := Object(map[string]string{"v": "1", "type": "view", "origin": Origin, "size": fmt.Sprint(w.N)})
-	return []byte(head + "\n" + strings.Join(lines, "\n") + "\n")
+	return []byte(head + "\n" + strings.Join(append(lines, Object(map[string]string{"v": "1", "type": "end", "accounts": fmt.Sprint(len(lines))})), "\n") + "\n")
 }

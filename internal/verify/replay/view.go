@@ -16,7 +16,9 @@ type View struct {
 	accounts []privateAccount
 	next     map[[32]byte]uint32
 	compared bool
-	outcome  ViewOutcome
+	// ended is set by the last line.
+	ended   bool
+	outcome ViewOutcome
 	// closed is the balance of all that could not be opened, in tokens and in dollars.
 	closed [2]int64
 }

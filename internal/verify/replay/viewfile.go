@@ -20,27 +20,35 @@ const (
 	maxViewAccounts = 1 << 28
 )
 
-// ReadView reads an auditor's view, line by line. It returns a [*fault.Fault] with the number of the first line that is not as it should be.
+// ReadView reads an auditor's view, line by line, to its last one, which says how many accounts there are: a view that was cut off would look like one of
+// erased holders. It returns a [*fault.Fault] with the number of the first line that is not as it should be.
 func ReadView(r io.Reader) (*View, error) {
 	lines := bufio.NewReaderSize(r, 64<<10)
 	v := &View{next: map[[32]byte]uint32{}}
 	for n := 1; ; n++ {
 		line, err := lines.ReadSlice('\n')
 		switch {
-		case errors.Is(err, io.EOF) && len(line) == 0 && n > 1:
+		case errors.Is(err, io.EOF) && len(line) == 0 && v.ended:
 			if v.size == 0 {
 				v.compared = true
 			}
 			return v, nil
+		case errors.Is(err, io.EOF) && len(line) == 0:
+			return nil, badView(n, "the view is cut off")
+		case v.ended:
+			return nil, badView(n, "the view has ended before")
 		case err != nil || len(line) > maxViewLine:
 			return nil, badView(n, "it does not end, or is too long")
 		case len(v.accounts) == maxViewAccounts:
 			return nil, badView(n, "too many accounts")
 		}
 		line = line[:len(line)-1]
-		if n == 1 {
+		switch {
+		case n == 1:
 			err = v.readHead(line)
-		} else {
+		case bytes.HasPrefix(line, []byte(`{"accounts":`)):
+			err = v.readEnd(line)
+		default:
 			err = v.readAccount(line)
 		}
 		if err != nil {
@@ -53,12 +61,18 @@ func badView(line int, reason string) error {
 	return fault.New(fault.Incomplete, "view", "line %d of the view: %s", line, reason)
 }
 
-// viewHead is the first line, and viewAccount each other. Their members may come in any order.
+// viewHead is the first line, viewEnd the last, and viewAccount each other. Their members may come in any order.
 type viewHead struct {
 	V      string `json:"v"`
 	Type   string `json:"type"`
 	Origin string `json:"origin"`
 	Size   string `json:"size"`
+}
+
+type viewEnd struct {
+	Accounts string `json:"accounts"`
+	Type     string `json:"type"`
+	V        string `json:"v"`
 }
 
 type viewAccount struct {
@@ -80,6 +94,18 @@ func (v *View) readHead(line []byte) error {
 		return errors.New("it is not the first line of a view of version 1")
 	}
 	v.origin, v.size = head.Origin, size
+	return nil
+}
+
+func (v *View) readEnd(line []byte) error {
+	var end viewEnd
+	if err := json.Unmarshal(line, &end, json.RejectUnknownMembers(true)); err != nil {
+		return err
+	}
+	if end.V != "1" || end.Type != "end" || end.Accounts != strconv.Itoa(len(v.accounts)) {
+		return errors.New("it is not the last line of a view of so many accounts")
+	}
+	v.ended = true
 	return nil
 }
 
