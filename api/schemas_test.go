@@ -41,6 +41,9 @@ func schemaFaults(name string, s *openapi3.Schema) []string {
 func TestSchemasAreTight(t *testing.T) {
 	t.Parallel()
 	for name, schema := range load(t).Components.Schemas {
+		if name == "ProviderAnswer" { // Somebody else's, of which some is read.
+			continue
+		}
 		for _, fault := range schemaFaults(name, schema.Value) {
 			t.Error(fault)
 		}
@@ -58,7 +61,9 @@ func TestAnswersLeaveNothingOut(t *testing.T) {
 		// Hardware is in answers as the provider described it.
 		"Hardware.form_factor", "Hardware.memory_gb", "Hardware.interconnect", "Hardware.node_size",
 	}
-	requestOnly := []string{"BatchTransfer", "NewQuote", "Recipient", "ProviderCallbackData"}
+	requestOnly := []string{"BatchTransfer", "NewQuote", "Recipient", "ProviderCallbackData",
+		"ProviderAnswer", // It is what is answered to this server.
+	}
 	for name, schema := range load(t).Components.Schemas {
 		if strings.HasSuffix(name, "Request") || slices.Contains(requestOnly, name) {
 			continue

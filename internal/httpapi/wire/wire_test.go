@@ -73,6 +73,7 @@ var typeOf = map[string]reflect.Type{
 	"EnableWebhookEndpointRequest": reflect.TypeFor[wire.EnableWebhookEndpointRequest](),
 	"EnterQuotesRequest":           reflect.TypeFor[wire.EnterQuotesRequest](),
 	"Epoch":                        reflect.TypeFor[wire.Epoch](),
+	"SupplyHistory":                reflect.TypeFor[wire.SupplyHistory](),
 	"EpochPage":                    reflect.TypeFor[wire.EpochPage](),
 	"EpochPreview":                 reflect.TypeFor[wire.EpochPreview](),
 	"EventPage":                    reflect.TypeFor[wire.EventPage](),
