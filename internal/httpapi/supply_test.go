@@ -20,7 +20,9 @@ func TestMintedAndBurnedAreGrossFlows(t *testing.T) {
 			}
 		}
 		totals := s.get("provider", "/v1/provider/settlements").want(200)
-		sch := func(name string) decimal.Decimal { return decimal.RequireFromString(totals.string("totals.sch." + name)) }
+		sch := func(name string) decimal.Decimal {
+			return decimal.RequireFromString(totals.string("totals.sch." + name))
+		}
 		if got := sch("issued").Add(sch("corrected")).StringFixed(6); got != minted {
 			t.Errorf("issued and corrected are %s, minted %s", got, minted)
 		}

@@ -3,12 +3,9 @@ package redeem
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/shopspring/decimal"
 
 	"github.com/ballast-compute/ballast/internal/ledger"
@@ -55,45 +52,5 @@ func (r *Redemptions) Offers(ctx context.Context, f OfferFilter) ([]Offer, error
 	if err != nil {
 		return nil, err
 	}
-	found, err := r.selectOffers(ctx, amount, f)
-	if err != nil {
-		return nil, err
-	}
-	offers := make([]Offer, 0, min(len(found), f.Limit))
-	for _, o := range found {
-		if len(offers) == f.Limit {
-			break
-		}
-		if !o.sure {
-			if o.sure, err = r.within(ctx, o.Offer); err != nil {
-				return nil, err
-			}
-		}
-		if o.sure {
-			offers = append(offers, o.Offer)
-		}
-	}
-	return offers, nil
-}
-
-// possible is an offer that, unless it is sure, hangs on which pledges a redemption would take first.
-type possible struct {
-	Offer
-	sure bool
-}
-
-// within tells whether the pledges that a redemption would be spread over have the hours. It is asked only of those who have more pledges
-// than one redemption may be spread over, and not so much in each that it does not matter which.
-func (r *Redemptions) within(ctx context.Context, o Offer) (bool, error) {
-	var candidates []candidate
-	b := &pgx.Batch{}
-	queueCandidates(b, o.ProviderID, o.GPUClass, uuid.Nil, &candidates)
-	if err := r.pool.SendBatch(ctx, b).Close(); err != nil {
-		return false, fmt.Errorf("redeem: pledges of an offer: %w", err)
-	}
-	hours := o.Hours
-	return slices.ContainsFunc(candidates, func(c candidate) bool {
-		hours -= c.hours
-		return hours <= 0
-	}), nil
+	return r.selectOffers(ctx, amount, f)
 }
