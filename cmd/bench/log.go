@@ -65,7 +65,7 @@ func (r *rig) startWitnesses(ctx context.Context, logKey string) (string, error)
 		}
 		serving, stop := context.WithCancel(ctx)
 		r.cleanup = append(r.cleanup, stop)
-		go func() { _ = w.Serve(serving, l) }() //nolint:errcheck // it ends with the run
+		go func() { _ = w.Serve(serving, l) }() // It ends with the run.
 		fmt.Fprintf(&policy, "witness %s %s http://%s/\n", name, vkey, l.Addr())
 		names.WriteString(" " + name)
 	}

@@ -96,10 +96,10 @@ var publicPlaces = map[AccountKind]string{
 
 // publicName returns how the log names an account that is nobody's private one, and "" for the others.
 func publicName(kind AccountKind, asset string, owner uuid.UUID) string {
-	switch kind {
-	case AccountIssuance:
+	if kind == AccountIssuance {
 		return "issuance/" + id.Format(id.Provider, owner)
-	case AccountRounding:
+	}
+	if kind == AccountRounding {
 		return "rounding/" + asset
 	}
 	if place, ok := publicPlaces[kind]; ok {

@@ -154,7 +154,7 @@ func TestAnIntegratorThatDiesAnywhereIsFollowedByAnother(t *testing.T) {
 						t.Fatal("it did not die")
 					}
 				}()
-				_, _ = in.Step(t.Context()) //nolint:errcheck // it panics
+				_, _ = in.Step(t.Context()) // It panics.
 			}()
 			w.transfer(100) // What comes next is other than what it had taken.
 			w.integrate(w.integrator())

@@ -57,7 +57,7 @@ func integrateUntilKilled(ctx context.Context) error {
 	in := NewIntegrator(pool, ledger.NewHorizon(pool), store, key)
 	in.fault = func(string) {
 		if left--; left < 0 {
-			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL) //nolint:errcheck // there is nobody left to see it
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL) // There is nobody left to see its error.
 		}
 	}
 	for {
@@ -105,7 +105,7 @@ func TestNoKillAndNoRestoreMakesAFork(t *testing.T) {
 	}
 	refused := 0
 	for i := range kills {
-		w.transfer(1 + rand.IntN(400)) //nolint:gosec // a test
+		w.transfer(1 + rand.IntN(400))
 		if i%(kills/restores) == kills/restores/2 {
 			old := w.copy()
 			w.transfer(50)
@@ -115,7 +115,7 @@ func TestNoKillAndNoRestoreMakesAFork(t *testing.T) {
 			refused++
 			judge()
 		}
-		w.child(w.db.AppURL, skey, rand.IntN(60)) //nolint:gosec // a test
+		w.child(w.db.AppURL, skey, rand.IntN(60))
 		judge()
 	}
 	w.integrate(w.integrator())

@@ -56,12 +56,12 @@ func (s *Store) Private() string { return filepath.Join(s.dir, "private") }
 func (s *Store) Lock() (unlock func(), err error) { return s.lock(syscall.LOCK_EX | syscall.LOCK_NB) }
 
 func (s *Store) lock(how int) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(s.dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(filepath.Join(s.dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // a name of ours in the directory of whoever runs the server
 	if err != nil {
 		return nil, fmt.Errorf("translog: lock the store: %w", err)
 	}
 	for err = syscall.EINTR; errors.Is(err, syscall.EINTR); { // The runtime's own signals cut a wait short.
-		err = syscall.Flock(int(f.Fd()), how) //nolint:gosec // a descriptor is a small number
+		err = syscall.Flock(int(f.Fd()), how)
 	}
 	if err != nil {
 		f.Close() //nolint:errcheck,gosec // nothing was written
@@ -78,7 +78,7 @@ func (s *Store) wait() (unlock func(), err error) { return s.lock(syscall.LOCK_E
 
 // Head returns the last checkpoint that was signed, as it was signed, or nil before the first.
 func (s *Store) Head() ([]byte, error) {
-	head, err := os.ReadFile(filepath.Join(s.dir, "head"))
+	head, err := os.ReadFile(filepath.Join(s.dir, "head")) //nolint:gosec // as above
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -104,7 +104,7 @@ func (s *Store) Publish(name string, data []byte) error {
 
 // Read returns a file that anybody may read, or fs.ErrNotExist.
 func (s *Store) Read(name string) ([]byte, error) {
-	return os.ReadFile(filepath.Join(s.Public(), filepath.FromSlash(name)))
+	return os.ReadFile(filepath.Join(s.Public(), filepath.FromSlash(name))) //nolint:gosec // what others ask for is checked by Log.File
 }
 
 // ReadTile returns w hashes of a tile (or the bundle of w entries, at level -1 of [tlog.Tile]), also where only a wider form of it is kept.
@@ -158,11 +158,11 @@ func write(name string, data []byte) error {
 	}
 	defer os.Remove(f.Name()) //nolint:errcheck // it is gone by then, unless something failed
 	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()) //nolint:gosec // for web servers to read
+	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), name); err != nil {
+	if err := os.Rename(f.Name(), name); err != nil { //nolint:gosec // as above
 		return err
 	}
 	return syncDir(dir)
