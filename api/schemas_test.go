@@ -61,7 +61,8 @@ func TestAnswersLeaveNothingOut(t *testing.T) {
 		// Hardware is in answers as the provider described it.
 		"Hardware.form_factor", "Hardware.memory_gb", "Hardware.interconnect", "Hardware.node_size",
 	}
-	requestOnly := []string{"BatchTransfer", "NewQuote", "Recipient", "ProviderCallbackData",
+	requestOnly := []string{
+		"BatchTransfer", "NewQuote", "Recipient", "ProviderCallbackData",
 		"ProviderAnswer", // It is what is answered to this server.
 	}
 	for name, schema := range load(t).Components.Schemas {
