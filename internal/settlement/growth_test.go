@@ -28,9 +28,9 @@ func TestAnOpeningCostsAFewRowsForEachTransactionBefore(t *testing.T) {
 	few := read(50)
 	some := read(100)
 	many := read(200)
-	perMint, then := float64(some-few)/101, float64(many-some)/201 // One more is that of the period before.
-	t.Logf("%d, %d and %d rows of postings: %.1f for each mint before, and then %.1f", few, some, many, perMint, then)
-	if perMint < 1 || perMint > 6 || then > perMint+1 {
+	perMint, then := (some-few)*10/101, (many-some)*10/201 // In tenths. One more is that of the period before.
+	t.Logf("%d, %d and %d rows of postings: %d tenths for each mint before, and then %d", few, some, many, perMint, then)
+	if perMint < 10 || perMint > 60 || then > perMint+10 {
 		t.Error("it is not a few rows for each")
 	}
 }
