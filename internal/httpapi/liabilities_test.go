@@ -65,7 +65,7 @@ func TestLiabilities(t *testing.T) {
 		t.Errorf("its entry is published: %s", rest.text)
 	}
 	view := s.get("auditor", "/v1/log/view").want(200)
-	if n := bytes.Count(view.text, []byte("\n")); n != 1+4 { // Alice's, her hold and escrow, and Bob's: the others had no posting.
+	if n := bytes.Count(view.text, []byte("\n")); n != 1+4+1 { // Between the first and the last: Alice's, her hold and escrow, and Bob's. The others had no posting.
 		t.Errorf("%d lines: %s", n, view.text)
 	}
 }
