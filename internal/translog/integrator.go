@@ -135,14 +135,18 @@ func (in *Integrator) extend(at Tree, rows []row) (Tree, error) {
 	if err != nil {
 		return Tree{}, err
 	}
+	files := in.store.putting()
 	for i, t := range ts {
-		if err := in.store.Publish(tilePath(t), data[i]); err != nil {
+		if err := files.put(tilePath(t), data[i]); err != nil {
 			return Tree{}, err
 		}
 		in.fault("tile")
 	}
-	bundles, err := in.bundles(at.N, entries)
+	bundles, err := in.bundles(files, at.N, entries)
 	if err != nil {
+		return Tree{}, err
+	}
+	if err := files.sync(); err != nil {
 		return Tree{}, err
 	}
 	if err := in.verify(at, g.to, bundles); err != nil {
@@ -163,7 +167,7 @@ func (in *Integrator) extend(at Tree, rows []row) (Tree, error) {
 }
 
 // bundles writes entries behind the first n that are there, and returns the tiles that have them.
-func (in *Integrator) bundles(n int64, entries [][]byte) ([]tlog.Tile, error) {
+func (in *Integrator) bundles(files *putting, n int64, entries [][]byte) ([]tlog.Tile, error) {
 	t := tlog.Tile{H: tileHeight, L: -1, N: n / tileWidth, W: int(n % tileWidth)}
 	var bundle []byte
 	if t.W > 0 {
@@ -183,7 +187,7 @@ func (in *Integrator) bundles(n int64, entries [][]byte) ([]tlog.Tile, error) {
 			}
 		}
 		t.W += take
-		if err := in.store.Publish(tilePath(t), bundle); err != nil {
+		if err := files.put(tilePath(t), bundle); err != nil {
 			return nil, err
 		}
 		in.fault("bundle")

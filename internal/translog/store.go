@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -148,24 +149,58 @@ func tilePath(t tlog.Tile) string {
 
 // write puts data in a file's place, on disk, whole.
 func write(name string, data []byte) error {
+	if err := put(name, data); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(name))
+}
+
+// written tells files that are not there yet from one another.
+var written atomic.Uint64
+
+// put is write without the last step: the file's data are on disk, and its name may not be.
+func put(name string, data []byte) error {
 	dir := filepath.Dir(name)
 	if err := makeDir(dir); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, ".new-*")
+	next := filepath.Join(dir, fmt.Sprintf(".new-%d-%d", os.Getpid(), written.Add(1)))
+	f, err := os.OpenFile(next, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644) //nolint:gosec // for web servers to read
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) //nolint:errcheck // it is gone by then, unless something failed
 	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(next, name) //nolint:gosec // as above
+	}
 	if err != nil {
-		return err
+		os.Remove(next) //nolint:errcheck,gosec // what stays does no harm
 	}
-	if err := os.Rename(f.Name(), name); err != nil { //nolint:gosec // as above
-		return err
+	return err
+}
+
+// putting is files of one step, whose names are brought to disk together: a directory is synced once for all that are in it.
+type putting struct {
+	store *Store
+	dirs  map[string]struct{}
+}
+
+func (s *Store) putting() *putting { return &putting{store: s, dirs: make(map[string]struct{})} }
+
+// put writes a file that anybody may read. Until sync, a crash may take its name away again.
+func (p *putting) put(name string, data []byte) error {
+	at := filepath.Join(p.store.Public(), filepath.FromSlash(name))
+	p.dirs[filepath.Dir(at)] = struct{}{}
+	return put(at, data)
+}
+
+func (p *putting) sync() error {
+	for dir := range p.dirs {
+		if err := syncDir(dir); err != nil {
+			return err
+		}
 	}
-	return syncDir(dir)
+	return nil
 }
 
 // makeDir makes a directory and those above it, each on disk in the one that holds it.
