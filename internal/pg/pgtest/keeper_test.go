@@ -143,6 +143,11 @@ func TestKilledKeeperTakesItsServerAlongAndIsReplaced(t *testing.T) {
 	if err := syscall.Kill(keeper, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
+	for deadline := time.Now().Add(30 * time.Second); !dead(keeper); time.Sleep(time.Millisecond) { // Until then it has its lock.
+		if time.Now().After(deadline) {
+			t.Fatal("the killed keeper goes on")
+		}
+	}
 	next, _ := startUser(t, r)
 	second := postmasterOf(t, r) // There is only one directory: the old one was removed.
 	if second == postmaster {
@@ -152,6 +157,16 @@ func TestKilledKeeperTakesItsServerAlongAndIsReplaced(t *testing.T) {
 	kill9(next)
 	gone(t, r, postmaster)
 	gone(t, r, second)
+}
+
+// dead tells whether a process has ended, whether or not its parent has asked what became of it.
+func dead(pid int) bool {
+	if syscall.Kill(pid, 0) != nil {
+		return true
+	}
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	_, state, _ := strings.Cut(string(stat), ") ")
+	return err == nil && strings.HasPrefix(state, "Z")
 }
 
 // keeperOf goes by the name of the server's directory.
