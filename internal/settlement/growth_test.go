@@ -30,7 +30,7 @@ func TestAnOpeningCostsAFewRowsForEachTransactionBefore(t *testing.T) {
 	many := read(200)
 	perMint, then := (some-few)*10/101, (many-some)*10/201 // In tenths. One more is that of the period before.
 	t.Logf("%d, %d and %d rows of postings: %d tenths for each mint before, and then %d", few, some, many, perMint, then)
-	if perMint < 10 || perMint > 60 || then > perMint+10 {
+	if perMint < 10 || perMint > 60 || then > 60 { // A plan made on more rows may read some twice.
 		t.Error("it is not a few rows for each")
 	}
 }
