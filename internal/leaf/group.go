@@ -2,6 +2,7 @@ package leaf
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"sync"
 	"time"
 )
@@ -12,12 +13,22 @@ type Group struct {
 	// At is when they were committed, by the database's clock.
 	At time.Time
 
-	once sync.Once
+	signing sync.Once
 	// levels are the tree's, from the leaves up. A node without a sibling stands for itself on the next level, which makes the tree of RFC 6962.
 	levels [][]Hash
-	sig    []byte
+	signed Signature
 	err    error
+
+	// texts are the levels in base64: each node is in the proofs of all that are below its sibling.
+	encoding sync.Once
+	texts    [][][textSize]byte
 }
+
+// Signature is a group's: what was signed, and until when it promises what, both as they are told.
+type Signature struct{ Text, By string }
+
+// textSize is how long a hash is in base64 without padding.
+const textSize = (8*sha256.Size + 5) / 6
 
 // Place is one entry of a group.
 type Place struct {
@@ -26,19 +37,39 @@ type Place struct {
 }
 
 // Signed returns what sign makes of the group's root. It calls sign for the first of the group that asks, and gives all the same.
-func (g *Group) Signed(sign func(root Hash, at time.Time) ([]byte, error)) (signature []byte, err error) {
-	g.once.Do(func() { g.sig, g.err = sign(g.grow(), g.At) })
-	return g.sig, g.err
+func (g *Group) Signed(sign func(root Hash, at time.Time) (Signature, error)) (Signature, error) {
+	g.signing.Do(func() { g.signed, g.err = sign(g.grow(), g.At) })
+	return g.signed, g.err
 }
 
-// Proof yields the inclusion proof of an entry, from its sibling upwards (RFC 6962, section 2.1.1). It may be asked after Signed.
-func (g *Group) Proof(index int) func(yield func(*Hash) bool) {
-	return func(yield func(*Hash) bool) {
-		for _, level := range g.levels {
-			if sibling := index ^ 1; sibling < len(level) && !yield(&level[sibling]) {
-				return
+// AppendLeaf writes an entry's leaf hash in base64 (URL alphabet, no padding). It may be asked after Signed.
+func (g *Group) AppendLeaf(dst []byte, index int) []byte {
+	g.encoding.Do(g.encode)
+	return append(dst, g.texts[0][index][:]...)
+}
+
+// AppendProof writes the inclusion proof of an entry, from its sibling upwards (RFC 6962, section 2.1.1), as AppendLeaf does, with commas between.
+func (g *Group) AppendProof(dst []byte, index int) []byte {
+	g.encoding.Do(g.encode)
+	first := true
+	for _, level := range g.texts {
+		if sibling := index ^ 1; sibling < len(level) {
+			if !first {
+				dst = append(dst, ',')
 			}
-			index /= 2
+			dst, first = append(dst, level[sibling][:]...), false
+		}
+		index /= 2
+	}
+	return dst
+}
+
+func (g *Group) encode() {
+	g.texts = make([][][textSize]byte, len(g.levels))
+	for i, level := range g.levels {
+		g.texts[i] = make([][textSize]byte, len(level))
+		for j := range level {
+			base64.RawURLEncoding.Encode(g.texts[i][j][:], level[j][:])
 		}
 	}
 }

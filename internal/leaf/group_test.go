@@ -1,7 +1,9 @@
 package leaf
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"testing"
 	"time"
@@ -32,15 +34,28 @@ func TestGroupsAreTreesOfRFC6962(t *testing.T) {
 			t.Fatalf("root of %d leaves is %x, want %s", n, got, root)
 		}
 		for i := range n {
+			if got := decode(t, g.AppendLeaf(nil, i)); got != tlog.Hash(g.Leaves[i]) {
+				t.Errorf("leaf %d of %d is told as %s", i, n, got)
+			}
 			var proof tlog.RecordProof
-			for h := range g.Proof(i) {
-				proof = append(proof, *h)
+			for text := range bytes.SplitSeq(g.AppendProof(nil, i), []byte(",")) {
+				if n > 1 {
+					proof = append(proof, decode(t, text))
+				}
 			}
 			if err := tlog.CheckRecord(proof, int64(n), root, int64(i), g.Leaves[i]); err != nil {
 				t.Errorf("leaf %d of %d: %v", i, n, err)
 			}
 		}
 	}
+}
+
+func decode(t *testing.T, text []byte) (h tlog.Hash) {
+	t.Helper()
+	if n, err := base64.RawURLEncoding.Decode(h[:], text); err != nil || n != len(h) {
+		t.Fatalf("%q: %v", text, err)
+	}
+	return h
 }
 
 type hashes []tlog.Hash
@@ -58,7 +73,7 @@ func TestAGroupIsSignedOnce(t *testing.T) {
 	g := &Group{Leaves: make([]Hash, 3)}
 	calls, errNo := 0, errors.New("no")
 	for range 3 {
-		if _, err := g.Signed(func(Hash, time.Time) ([]byte, error) { calls++; return nil, errNo }); !errors.Is(err, errNo) {
+		if _, err := g.Signed(func(Hash, time.Time) (Signature, error) { calls++; return Signature{}, errNo }); !errors.Is(err, errNo) {
 			t.Errorf("%v, want %v", err, errNo)
 		}
 	}

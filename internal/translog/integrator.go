@@ -41,6 +41,8 @@ type Integrator struct {
 	horizon *ledger.Horizon
 	store   *Store
 	key     *Key
+	// room is for one bundle at a time, and kept from step to step: only who has the store's lock uses it.
+	room []byte
 	// fault is called between the steps, by the name of the one that is done. Tests make it stop there.
 	fault func(step string)
 }
@@ -86,7 +88,7 @@ func (in *Integrator) Step(ctx context.Context) (int, error) {
 	return int(next.N - at.N), in.note(ctx, rows, at.N)
 }
 
-// head returns what was signed last. If that was not published any more, it is now.
+// head returns what was signed last. If that was not published any more, or what is there cannot be read, it is now.
 func (in *Integrator) head() ([]byte, Tree, error) {
 	head, err := in.store.Head()
 	if err != nil || head == nil {
@@ -96,11 +98,7 @@ func (in *Integrator) head() ([]byte, Tree, error) {
 	if err != nil {
 		return nil, Tree{}, err
 	}
-	published, err := in.Published()
-	if err != nil {
-		return nil, Tree{}, err
-	}
-	if published.N < at.N {
+	if published, openErr := in.Published(); openErr != nil || published.N < at.N {
 		err = in.store.Publish("checkpoint", head)
 	}
 	return head, at, err
@@ -153,31 +151,22 @@ func (in *Integrator) extend(at Tree, rows []row) (Tree, error) {
 		return Tree{}, err
 	}
 	in.fault("verified")
-	for _, t := range ts {
-		if t.W == tileWidth {
-			in.store.dropPartials(t)
-		}
-	}
-	for _, t := range bundles {
-		if t.W == tileWidth {
-			in.store.dropPartials(t)
-		}
-	}
+	in.store.dropPartials(at.N, g.to.N)
 	return g.to, nil
 }
 
 // bundles writes entries behind the first n that are there, and returns the tiles that have them.
 func (in *Integrator) bundles(files *putting, n int64, entries [][]byte) ([]tlog.Tile, error) {
 	t := tlog.Tile{H: tileHeight, L: -1, N: n / tileWidth, W: int(n % tileWidth)}
-	var bundle []byte
+	bundle := in.room[:0]
 	if t.W > 0 {
 		begun, err := in.store.entries(t)
 		if err != nil {
 			return nil, err
 		}
-		bundle = begun
+		bundle = append(bundle, begun...)
 	}
-	var written []tlog.Tile
+	written := make([]tlog.Tile, 0, len(entries)/tileWidth+2)
 	for len(entries) > 0 {
 		take := min(tileWidth-t.W, len(entries))
 		for _, e := range entries[:take] {
@@ -191,35 +180,33 @@ func (in *Integrator) bundles(files *putting, n int64, entries [][]byte) ([]tlog
 			return nil, err
 		}
 		in.fault("bundle")
-		written, entries, bundle = append(written, t), entries[take:], nil
+		written, entries, bundle = append(written, t), entries[take:], bundle[:0]
 		t.N, t.W = t.N+1, 0
 	}
+	in.room = bundle
 	return written, nil
 }
 
 // verify reads what was written again: every entry hashes to its place in the tree, whose tiles hash to its root, and it extends the one before.
 func (in *Integrator) verify(from, to Tree, bundles []tlog.Tile) error {
-	hashes := in.store.hashes(to)
-	for _, t := range bundles {
-		data, err := in.store.Read(tilePath(t))
-		if err != nil {
+	leaves, err := in.store.leaves(to, bundles)
+	if err != nil {
+		return err
+	}
+	got := make([]byte, 0, tileWidth*tlog.HashSize)
+	for i, t := range bundles {
+		if in.room, err = in.store.readInto(in.room, tilePath(t)); err != nil {
 			return err
 		}
-		level := t
-		level.L = 0
-		want, err := tlog.ReadTileData(level, hashes)
-		if err != nil {
-			return fmt.Errorf("%w: %w", errTree, err)
-		}
-		var got []byte
-		for entry, err := range leaf.Entries(data) {
+		got = got[:0]
+		for entry, err := range leaf.Entries(in.room) {
 			if err != nil {
 				return err
 			}
 			h := leaf.HashOf(entry)
 			got = append(got, h[:]...)
 		}
-		if !bytes.Equal(got, want) {
+		if !bytes.Equal(got, leaves[i]) {
 			return fmt.Errorf("%w: bundle %s", errTree, tilePath(t))
 		}
 	}

@@ -26,51 +26,43 @@ const instant = "2006-01-02T15:04:05.000000Z"
 
 // Of returns the promise for an entry, as the header Ballast-Promise has it: its inclusion in a tree of what was committed with it, and the signature of that tree's root.
 func (p *Promises) Of(at leaf.Place) (string, error) {
-	sig, err := at.Group.Signed(p.sign)
+	signed, err := at.Group.Signed(p.sign)
 	if err != nil {
 		return "", fmt.Errorf("translog: promise: %w", err)
 	}
-	b64 := base64.RawURLEncoding
-	leafHash := at.Group.Leaves[at.Index]
-	dst := make([]byte, 0, 300+44*bits.Len(uint(len(at.Group.Leaves))))
-	dst = b64.AppendEncode(append(dst, "v=1; leaf="...), leafHash[:])
-	dst = due(at.Group.At).AppendFormat(append(dst, "; by="...), instant)
+	size := len(at.Group.Leaves)
+	dst := make([]byte, 0, 250+44*bits.Len(uint(size)))
+	dst = at.Group.AppendLeaf(append(dst, "v=1; leaf="...), at.Index)
+	dst = append(append(dst, "; by="...), signed.By...)
 	dst = strconv.AppendInt(append(dst, "; index="...), int64(at.Index), 10)
-	dst = strconv.AppendInt(append(dst, "; size="...), int64(len(at.Group.Leaves)), 10)
-	dst = append(dst, "; proof="...)
-	first := true
-	for h := range at.Group.Proof(at.Index) {
-		if !first {
-			dst = append(dst, ',')
-		}
-		dst, first = b64.AppendEncode(dst, h[:]), false
-	}
-	return string(b64.AppendEncode(append(dst, "; sig="...), sig)), nil
+	dst = strconv.AppendInt(append(dst, "; size="...), int64(size), 10)
+	dst = at.Group.AppendProof(append(dst, "; proof="...), at.Index)
+	return string(append(append(dst, "; sig="...), signed.Text...)), nil
 }
 
 // OfAll returns one promise for several entries, in their order: of the tree that consists of just them, whose root a reader finds from their leaf hashes.
 func (p *Promises) OfAll(at []leaf.Place) (string, error) {
-	g := &leaf.Group{}
+	g := &leaf.Group{Leaves: make([]leaf.Hash, 0, len(at))}
 	for _, place := range at {
 		g.Leaves = append(g.Leaves, place.Group.Leaves[place.Index])
 		if g.At.IsZero() || place.Group.At.After(g.At) {
 			g.At = place.Group.At
 		}
 	}
-	sig, err := g.Signed(p.sign)
+	signed, err := g.Signed(p.sign)
 	if err != nil {
 		return "", fmt.Errorf("translog: promise: %w", err)
 	}
-	return fmt.Sprintf("v=1; by=%s; size=%d; sig=%s", due(g.At).Format(instant), len(g.Leaves), base64.RawURLEncoding.EncodeToString(sig)), nil
+	return fmt.Sprintf("v=1; by=%s; size=%d; sig=%s", signed.By, len(g.Leaves), signed.Text), nil
 }
 
-func due(at time.Time) time.Time { return at.UTC().Add(PromiseTime) }
-
-func (p *Promises) sign(root leaf.Hash, at time.Time) ([]byte, error) {
-	return ed25519.Sign(p.key, []byte(promiseText(p.origin, root, due(at)))), nil
+func (p *Promises) sign(root leaf.Hash, at time.Time) (leaf.Signature, error) {
+	by := at.UTC().Add(PromiseTime).Format(instant)
+	sig := ed25519.Sign(p.key, []byte(promiseText(p.origin, root, by)))
+	return leaf.Signature{Text: base64.RawURLEncoding.EncodeToString(sig), By: by}, nil
 }
 
 // promiseText is what a promise signs.
-func promiseText(origin string, root leaf.Hash, by time.Time) string {
-	return strings.Join([]string{"ballast-promise/v1", origin, by.Format(instant), base64.StdEncoding.EncodeToString(root[:]), ""}, "\n")
+func promiseText(origin string, root leaf.Hash, by string) string {
+	return strings.Join([]string{"ballast-promise/v1", origin, by, base64.StdEncoding.EncodeToString(root[:]), ""}, "\n")
 }

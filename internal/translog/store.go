@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -103,12 +105,43 @@ func (s *Store) Publish(name string, data []byte) error {
 	return write(filepath.Join(s.Public(), filepath.FromSlash(name)), data)
 }
 
+// publishAnew is Publish of what may be there already.
+func (s *Store) publishAnew(name string, data []byte) error {
+	if now, err := s.Read(name); err == nil && bytes.Equal(now, data) {
+		return nil
+	}
+	return s.Publish(name, data)
+}
+
 // Read returns a file that anybody may read, or fs.ErrNotExist.
 func (s *Store) Read(name string) ([]byte, error) {
 	return os.ReadFile(filepath.Join(s.Public(), filepath.FromSlash(name))) //nolint:gosec // what others ask for is checked by Log.File
 }
 
-// ReadTile returns w hashes of a tile (or the bundle of w entries, at level -1 of [tlog.Tile]), also where only a wider form of it is kept.
+// readInto is Read into a buffer that the caller has, or a larger one.
+func (s *Store) readInto(room []byte, name string) ([]byte, error) {
+	f, err := os.Open(filepath.Join(s.Public(), filepath.FromSlash(name))) //nolint:gosec // as above
+	if err != nil {
+		return room, err
+	}
+	defer f.Close() //nolint:errcheck // it is only read
+	room = room[:0]
+	for {
+		n, err := f.Read(room[len(room):cap(room)])
+		room = room[:len(room)+n]
+		if errors.Is(err, io.EOF) {
+			return room, nil
+		}
+		if err != nil {
+			return room, err
+		}
+		if len(room) == cap(room) {
+			room = slices.Grow(room, 1<<16)
+		}
+	}
+}
+
+// readTile returns w hashes of a tile (or the bundle of w entries, at level -1 of [tlog.Tile]), also where only a wider form of it is kept.
 func (s *Store) readTile(t tlog.Tile) ([]byte, error) {
 	data, err := s.Read(tilePath(t))
 	if !errors.Is(err, fs.ErrNotExist) || t.W == tileWidth {
@@ -123,10 +156,20 @@ func (s *Store) readTile(t tlog.Tile) ([]byte, error) {
 	return data[:min(len(data), t.W*tlog.HashSize)], nil
 }
 
-// dropPartials removes the partial forms of tiles that are whole by now.
-func (s *Store) dropPartials(t tlog.Tile) {
-	t.W = tileWidth
-	os.RemoveAll(filepath.Join(s.Public(), filepath.FromSlash(tilePath(t))) + ".p") //nolint:errcheck,gosec // what stays does no harm
+// dropPartials removes the partial forms of the tiles that were begun at one size of the log and are whole at another: one of each level, at most.
+func (s *Store) dropPartials(from, to int64) {
+	s.dropPartial(-1, from, to)
+	for level := 0; from > 0; level++ {
+		s.dropPartial(level, from, to)
+		from, to = from/tileWidth, to/tileWidth
+	}
+}
+
+func (s *Store) dropPartial(level int, from, to int64) {
+	if begun := from / tileWidth; from%tileWidth > 0 && to/tileWidth > begun {
+		whole := tlog.Tile{H: tileHeight, L: level, N: begun, W: tileWidth}
+		os.RemoveAll(filepath.Join(s.Public(), filepath.FromSlash(tilePath(whole))) + ".p") //nolint:errcheck,gosec // what stays does no harm
+	}
 }
 
 // tilePath is where tlog-tiles has a tile, or, for level -1, a bundle of entries.

@@ -66,25 +66,53 @@ func (r tiles) ReadTiles(ts []tlog.Tile) ([][]byte, error) {
 
 func (s *Store) hashes(of Tree) tlog.HashReader { return tlog.TileHashReader(of, tiles{s}) }
 
-// growth is a tree on its way from one size to a larger: the hashes that are new in it, by the index at which tlog stores them.
+// kept keeps the tiles that it reads, once [tlog.TileHashReader] has checked them against the root.
+type kept struct {
+	tiles
+	data map[tlog.Tile][]byte
+}
+
+func (k kept) SaveTiles(ts []tlog.Tile, data [][]byte) {
+	for i, t := range ts {
+		k.data[t] = data[i]
+	}
+}
+
+// leaves returns the leaf hashes of bundles, from the tiles of a tree, checked against its root.
+func (s *Store) leaves(of Tree, bundles []tlog.Tile) ([][]byte, error) {
+	indexes := make([]int64, len(bundles))
+	for i, t := range bundles {
+		indexes[i] = tlog.StoredHashIndex(0, t.N*tileWidth)
+	}
+	k := kept{tiles{s}, make(map[tlog.Tile][]byte)}
+	if _, err := tlog.TileHashReader(of, k).ReadHashes(indexes); err != nil {
+		return nil, fmt.Errorf("%w: %w", errTree, err)
+	}
+	leaves := make([][]byte, len(bundles))
+	for i, t := range bundles {
+		t.L = 0
+		leaves[i] = k.data[t]
+	}
+	return leaves, nil
+}
+
+// growth is a tree on its way from one size to a larger, and the hashes that are new in it: in the order in which tlog stores them, from the index first on.
 type growth struct {
 	from, to Tree
 	below    tlog.HashReader
-	fresh    map[int64]tlog.Hash
+	first    int64
+	fresh    []tlog.Hash
 }
 
 // grow appends leaves to a tree whose other hashes below has.
 func grow(from Tree, below tlog.HashReader, leaves []leaf.Hash) (*growth, error) {
-	g := &growth{from: from, to: from, below: below, fresh: make(map[int64]tlog.Hash, 2*len(leaves))}
+	g := &growth{from: from, to: from, below: below, first: tlog.StoredHashIndex(0, from.N), fresh: make([]tlog.Hash, 0, 2*len(leaves)+1)}
 	for _, h := range leaves {
 		stored, err := tlog.StoredHashesForRecordHash(g.to.N, tlog.Hash(h), g)
 		if err != nil {
 			return nil, fmt.Errorf("translog: append to the tree: %w", err)
 		}
-		at := tlog.StoredHashIndex(0, g.to.N)
-		for i, h := range stored {
-			g.fresh[at+int64(i)] = h
-		}
+		g.fresh = append(g.fresh, stored...)
 		g.to.N++
 	}
 	var err error
@@ -98,8 +126,8 @@ func (g *growth) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 	var missing []int64
 	var places []int
 	for i, index := range indexes {
-		if h, ok := g.fresh[index]; ok {
-			hashes[i] = h
+		if at := index - g.first; at >= 0 && at < int64(len(g.fresh)) {
+			hashes[i] = g.fresh[at]
 		} else {
 			missing, places = append(missing, index), append(places, i)
 		}
