@@ -14,7 +14,13 @@ type Cosigning struct {
 	// collect asks all of them. It returns the checkpoint with the cosignatures that came, and whether they are enough.
 	collect func(ctx context.Context, signed []byte, prove Prove) (cosigned []byte, enough bool)
 	done    int64
+	// asked is the tree for which too few have cosigned so far, pause how many steps are let pass before they are asked again, and left how many of those are left.
+	asked       Tree
+	pause, left int
 }
+
+// longestPause bounds the steps between two tries for one checkpoint.
+const longestPause = 16
 
 // Prove returns the consistency proof between two sizes of the log.
 type Prove func(ctx context.Context, from, to uint64) ([]tlog.Hash, error)
@@ -25,10 +31,16 @@ func NewCosigning(log *Log, collect func(ctx context.Context, signed []byte, pro
 }
 
 // Step has the last checkpoint cosigned, if it is not yet, and publishes what came of it. It returns 1 if enough witnesses have cosigned, and 0 if there was nothing
-// to do or they have not: then the next step asks again. Several processes may do it at once, since a witness signs whatever continues what it knows.
+// to do or they have not: then a later step asks again, each time after a longer pause. Several processes may do it at once, since a witness signs whatever continues
+// what it knows.
 func (c *Cosigning) Step(ctx context.Context) (int, error) {
-	signed, at, err := c.log.Receipts.checkpoint("checkpoint")
-	if err != nil || at.N == c.done {
+	// Witnesses are given what the log itself has signed, without the lines of those who have cosigned before.
+	signed, err := c.log.Store.Head()
+	if err != nil || signed == nil {
+		return 0, err
+	}
+	at, err := openCheckpoint(signed, c.log.Key.Verifier)
+	if err != nil || at.N == c.done || c.pausing(at) {
 		return 0, err
 	}
 	witnessed, err := c.log.Store.published(witnessedFile, c.log.Key.Verifier)
@@ -42,11 +54,32 @@ func (c *Cosigning) Step(ctx context.Context) (int, error) {
 	cosigned, enough := c.collect(ctx, signed, func(_ context.Context, from, to uint64) ([]tlog.Hash, error) {
 		return c.log.Store.consistency(at, int64(from), int64(to)) //nolint:gosec // sizes of trees are below 2^63
 	})
-	if err := c.publish(at, cosigned, enough); err != nil || !enough {
+	if err := c.publish(at, cosigned, enough); err != nil {
 		return 0, err
+	}
+	if !enough {
+		c.retreat(at)
+		return 0, nil
 	}
 	c.done = at.N
 	return 1, nil
+}
+
+// pausing tells whether it is too early to ask again about a tree.
+func (c *Cosigning) pausing(at Tree) bool {
+	if c.asked != at || c.left == 0 {
+		return false
+	}
+	c.left--
+	return true
+}
+
+func (c *Cosigning) retreat(from Tree) {
+	if c.asked != from {
+		c.asked, c.pause = from, 0
+	}
+	c.pause = min(2*c.pause+1, longestPause)
+	c.left = c.pause
 }
 
 const witnessedFile = "checkpoint.witnessed"
@@ -63,7 +96,7 @@ func (c *Cosigning) publish(at Tree, cosigned []byte, enough bool) error {
 		return err
 	}
 	if now == at {
-		if err := c.log.Store.Publish("checkpoint", cosigned); err != nil {
+		if err := c.log.Store.publishAnew("checkpoint", cosigned); err != nil {
 			return err
 		}
 	}

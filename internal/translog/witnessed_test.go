@@ -97,6 +97,79 @@ func TestCheckpointsAreWitnessed(t *testing.T) {
 	}
 }
 
+// However often too few cosign, a checkpoint has one line of each: a note may not have more than 100, and one that had would be no checkpoint any more.
+func TestAQuorumThatIsMissedForLongDoesNotStopTheLog(t *testing.T) {
+	t.Parallel()
+	w := newWitnessed(t)
+	in, cosigning := w.integrator(), w.cosigning()
+	w.servers[0].Close()
+	w.servers[1].Close()
+	w.transfer(1)
+	w.integrate(in)
+	asked := 0
+	for range 150 {
+		before := cosigning.pause
+		if n, err := cosigning.Step(t.Context()); n != 0 || err != nil {
+			t.Fatalf("%d of one witness, %v", n, err)
+		}
+		if cosigning.pause != before {
+			asked++
+		}
+		cosigning.left = 0
+	}
+	if asked < 2 || cosigning.pause != longestPause {
+		t.Errorf("asked %d times, each after a longer pause; the last of %d steps", asked, cosigning.pause)
+	}
+	checkpoint, err := w.store.Read("checkpoint")
+	if err != nil || strings.Count(string(checkpoint), "\n— ") != 2 {
+		t.Errorf("%v, %s", err, checkpoint)
+	}
+	w.transfer(1)
+	w.integrate(in)
+	if at, _ := w.everything(); at.N != w.count(`SELECT sum(entries) FROM log_entries`) {
+		t.Errorf("the log stays at %d entries", at.N)
+	}
+}
+
+// Between two tries for the same checkpoint, steps pass; a new one is asked about at once.
+func TestWitnessesAreNotAskedAtEveryStep(t *testing.T) {
+	t.Parallel()
+	w := newWitnessed(t)
+	in := w.integrator()
+	asked := 0
+	cosigning := NewCosigning(w.log, func(_ context.Context, signed []byte, _ Prove) ([]byte, bool) {
+		asked++
+		return signed, false
+	})
+	for checkpoint, want := range []int{5, 10} { // At steps 1, 3, 7, 15 and 31.
+		w.transfer(1)
+		w.integrate(in)
+		for range 40 {
+			if _, err := cosigning.Step(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if asked != want {
+			t.Errorf("asked %d times for %d checkpoints, want %d", asked, checkpoint+1, want)
+		}
+	}
+}
+
+// A published checkpoint that cannot be read is published again: what was signed is kept elsewhere.
+func TestACheckpointThatCannotBeReadIsPublishedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.transfer(3)
+	w.integrate(w.integrator())
+	if err := w.store.Publish("checkpoint", []byte("torn")); err != nil {
+		t.Fatal(err)
+	}
+	w.integrate(w.integrator())
+	if at, _ := w.everything(); at.N != w.count(`SELECT sum(entries) FROM log_entries`) {
+		t.Errorf("%d entries", at.N)
+	}
+}
+
 // Whoever signs another history with the log's key finds no honest witness for it, and each keeps the evidence.
 func TestAForkIsRefusedByEveryWitness(t *testing.T) {
 	t.Parallel()
