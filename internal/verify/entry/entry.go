@@ -55,8 +55,9 @@ type Pledge struct {
 	GPUClass     []byte
 	Hours        int64
 	Region       []byte
-	// StartsAt and ExpiresAt are as they are written.
+	// StartsAt and ExpiresAt are as they are written, and Expires is the latter in microseconds since 1970.
 	StartsAt, ExpiresAt []byte
+	Expires             int64
 	Firmness            []byte
 	Haircut             int64
 	// DocumentSHA256 is nil where there is none.

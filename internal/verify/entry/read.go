@@ -21,7 +21,7 @@ func (p *Parser) pledge(r *reader, e *Entry) {
 		ExpiresAt: r.text(3), Firmness: r.text(4), GPUClass: r.checked(5, className, aClass), Haircut: -1, Hours: r.natural(7),
 		ID: r.id(8, "pldg"), Provider: r.id(9, "prov"), Region: r.checked(11, regionName, "the name of a region"), StartsAt: r.text(13),
 	}
-	if r.instant(13) >= r.instant(3) {
+	if e.Pledge.Expires = r.instant(3); r.instant(13) >= e.Pledge.Expires {
 		r.refuse(3, "after the start")
 	}
 	r.oneOf(4, "firm", "interruptible")

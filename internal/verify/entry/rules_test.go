@@ -1,6 +1,7 @@
 package entry_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -15,9 +16,7 @@ func TestMembersOfEntries(t *testing.T) {
 	postings := func(asset, from, to string) string { return "[" + logtest.Posting(asset, 1, from, to) + "]" }
 	class := func(members map[string]string) string {
 		all := map[string]string{"gpu_class": "A100", "hours": "1", "k": "0.5", "sch": "0"}
-		for name, value := range members {
-			all[name] = value
-		}
+		maps.Copy(all, members)
 		return "[" + logtest.Object(all) + "]"
 	}
 	for _, tt := range []struct {

@@ -93,10 +93,11 @@ func (w *World) RedeemFor(a *Account, p *Pledge, amount, hours int64) string {
 
 // RedeemBadly burns less than was asked for.
 func (w *World) RedeemBadly(a *Account, p *Pledge, amount, burned int64) {
-	id := w.RedeemFor(a, p, amount, 1)
+	hours := amount * 1_000_000 / p.K
+	id := w.RedeemFor(a, p, amount, hours)
 	w.Burned += burned
 	from := a.escrow.next(-burned)
-	w.Transaction("redemption_issue", id, "", "", Posting("SCH", burned, from, p.Provider.next(burned)), p.posting(1, "earmarked", "delivered"))
+	w.Transaction("redemption_issue", id, ID("epoch", w.EpochID), "", Posting("SCH", burned, from, p.Provider.next(burned)), p.posting(hours, "earmarked", "delivered"))
 }
 
 // CaptureBadly captures another amount than was held.
@@ -113,4 +114,54 @@ func (w *World) CaptureBadly(a, to *Account, held, captured int64) {
 // Reverse undoes a transfer by its seq.
 func (w *World) Reverse(from, to *Account, amount, seq int64) {
 	w.Transaction("reversal", "", "", fmt.Sprint(seq), tokens(amount, from, to))
+}
+
+// What follows are postings and entries for stories that no World would tell by itself. Accounts get their next version as it is written.
+
+// Move is a posting of hours of a pledge from one place to another.
+func (p *Pledge) Move(amount int64, from, to string) string { return p.posting(amount, from, to) }
+
+// Tokens is a posting of tokens between private accounts.
+func Tokens(amount int64, from, to *Account) string { return tokens(amount, from, to) }
+
+// Out is a posting of tokens that a provider issues, and Back of such that come back to it.
+func (p *Provider) Out(amount int64, to *Account) string {
+	from := p.next(-amount)
+	return Posting("SCH", amount, from, to.next(amount))
+}
+
+// Back is a posting of tokens into issuance.
+func (p *Provider) Back(amount int64, from *Account) string {
+	a := from.next(-amount)
+	return Posting("SCH", amount, a, p.next(amount))
+}
+
+// Escrow is where an account's tokens wait in redemptions.
+func (w *World) Escrow(a *Account) *Account {
+	if a.escrow == nil {
+		a.escrow = w.Open("escrow")
+	}
+	return a.escrow
+}
+
+// Held is where an account's tokens are held.
+func (w *World) Held(a *Account) *Account {
+	if a.hold == nil {
+		a.hold = w.Open("hold")
+	}
+	return a.hold
+}
+
+// Key is what becomes of a provider's key.
+func (w *World) Key(p *Provider, event string, key ed25519.PrivateKey) {
+	w.Write("key", map[string]string{
+		"use": "pledges", "event": event, "provider": ID("prov", p.ID), "public_key": base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey)),
+	})
+}
+
+// Pledged is a pledge of which no entry has told yet.
+func (w *World) Pledged(owner *Provider, class string, hours int64) *Pledge {
+	p := &Pledge{ID: w.NewID(), Provider: owner, Class: class, Hours: hours, K: Classes[class], versions: map[string]int64{}, hours: map[string]int64{}}
+	owner.Pledges = append(owner.Pledges, p)
+	return p
 }

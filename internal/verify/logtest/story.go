@@ -1,6 +1,7 @@
 package logtest
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/hex"
@@ -83,7 +84,7 @@ func (w *World) PledgeEntry(p *Pledge, event string, key ed25519.PrivateKey) {
 	members := map[string]string{
 		"pledge": ID("pldg", p.ID), "provider": ID("prov", p.Provider.ID), "event": event, "gpu_class": p.Class, "hours": fmt.Sprint(p.Hours),
 		"region": "eu-north.1", "starts_at": "2026-11-01T00:00:00.000000Z", "expires_at": "2027-11-01T00:00:00.000000Z", "firmness": "firm",
-		"haircut": "0.1", "document_sha256": hex.EncodeToString(append(p.ID[:], p.ID[:]...)),
+		"haircut": cmp.Or(p.Haircut, "0.1"), "document_sha256": hex.EncodeToString(append(p.ID[:], p.ID[:]...)),
 	}
 	if key != nil {
 		signed := fmt.Sprintf("ballast-pledge/v1\n%s\n", Object(map[string]string{

@@ -36,6 +36,8 @@ type Pledge struct {
 	Class    string
 	Hours    int64
 	K        int64
+	// Haircut is the one agreed, 0.1 where it is "".
+	Haircut  string
 	versions map[string]int64
 	hours    map[string]int64
 }

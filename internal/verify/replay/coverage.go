@@ -34,16 +34,6 @@ func (e *epoch) worth(hours []int64) (sum wide) {
 	return sum
 }
 
-// worthOf returns what the hours that move are worth.
-func (e *epoch) worthOf(l *Ledger, postings []entry.Posting) (sum wide) {
-	for i := range postings {
-		if p := &postings[i]; p.Asset == entry.Hours {
-			sum = sum.add(product(p.Amount, e.of(l.pledges[p.From.ID].class)))
-		}
-	}
-	return sum
-}
-
 // none is the place of no epoch.
 const none = -1
 
@@ -55,8 +45,6 @@ type epochs struct {
 }
 
 func (e *epochs) has(id entry.ID) bool { return e.byID[id] != nil }
-
-func (e *epochs) find(id entry.ID) *epoch { return e.byID[id] }
 
 // current returns the epoch in force, or nil.
 func (e *epochs) current() *epoch {
@@ -78,8 +66,14 @@ func (l *Ledger) epoch() error {
 		}
 	}
 	announced := &epoch{id: e.ID, number: e.Number, effectiveAt: e.EffectiveAt}
+	if e.EffectiveAt < l.e.At {
+		return l.broken("epoch", "epoch %d is in force before it is announced", e.Number)
+	}
 	for _, k := range e.K {
 		*at(&announced.k, l.class(k.GPUClass)) = k.K
+	}
+	if announced.of(l.class(e.ReferenceClass)) == 0 {
+		return l.broken("epoch", "epoch %d has no k for its own reference, %s", e.Number, e.ReferenceClass)
 	}
 	if l.epochs.byID == nil {
 		l.epochs.byID = map[entry.ID]*epoch{}

@@ -4,13 +4,6 @@ import (
 	"github.com/ballast-compute/ballast/internal/verify/entry"
 )
 
-// redemption is one whose tokens wait, or were burned.
-type redemption struct {
-	provider entry.ID
-	// escrow is what waits, hours what is earmarked for it, and burned what a correction could still give back.
-	escrow, hours, burned int64
-}
-
 // kindChecks have what is special about each kind, once its postings are in the books.
 var kindChecks = [entry.Kinds]func(*Ledger, *entry.Transaction, *sums) error{
 	entry.Mint:                 (*Ledger).mint,
@@ -39,22 +32,12 @@ func (l *Ledger) mint(t *entry.Transaction, s *sums) error {
 		return l.broken("mint", "a provider mints against a pledge of another")
 	case s.id != t.Subject:
 		return l.broken("mint", "a mint takes hours of another pledge than its subject")
-	case !p.confirmed || p.event != entry.Active:
-		return l.broken("mint", "pledge %s is not active", entry.FormatID("pldg", s.id))
-	case !t.HasEpoch:
-		return l.broken("mint", "a mint names no epoch")
 	}
-	if until, ends := l.noMintsFrom[p.class]; ends && l.e.At >= until {
-		return l.broken("mint", "nothing may be minted against %s any more", l.classNames[p.class])
-	}
-	epoch, err := l.inForce(t.Epoch, l.e.At)
+	epoch, err := l.mayBack(t, p, s.id)
 	if err != nil {
 		return err
 	}
 	k := epoch.of(p.class)
-	if k == 0 {
-		return l.broken("mint", "epoch %s has no k for %s", entry.FormatID("epoch", t.Epoch), l.classNames[p.class])
-	}
 	worth := product(s.hours, k).times(1_000_000 - p.haircut)
 	if needed := product(s.minted, 1_000_000_000_000); worth.less(needed) {
 		sch := product(s.hours, k).perMillion()
@@ -62,6 +45,27 @@ func (l *Ledger) mint(t *entry.Transaction, s *sums) error {
 			s.hours, decimal6(k), decimal6(p.haircut), sch).Differ("at most the worth of the hours", s.minted)
 	}
 	return l.mintIsCovered(p, epoch, s.provider)
+}
+
+// mayBack checks that hours of a pledge may be set behind tokens: it is active and has not ended, its class is not sunset, and has a k in the epoch in force,
+// which the transaction names and mayBack returns.
+func (l *Ledger) mayBack(t *entry.Transaction, p *pledge, id entry.ID) (*epoch, error) {
+	switch {
+	case p.event != entry.Active:
+		return nil, l.broken("mint", "pledge %s is not active", entry.FormatID("pldg", id))
+	case l.e.At >= p.expires:
+		return nil, l.broken("mint", "pledge %s has ended", entry.FormatID("pldg", id))
+	case !t.HasEpoch:
+		return nil, l.broken("mint", "a %s names no epoch", t.Kind)
+	}
+	if until, ends := l.noMintsFrom[p.class]; ends && l.e.At >= until {
+		return nil, l.broken("mint", "nothing may be minted against %s any more", l.classNames[p.class])
+	}
+	epoch, err := l.inForce(t.Epoch, l.e.At)
+	if err == nil && epoch.of(p.class) == 0 {
+		err = l.broken("mint", "epoch %s has no k for %s", entry.FormatID("epoch", t.Epoch), l.classNames[p.class])
+	}
+	return epoch, err
 }
 
 // mintIsCovered compares all that the provider has out with all its hours, by the epoch of the mint.
@@ -79,22 +83,39 @@ func (l *Ledger) mintIsCovered(p *pledge, epoch *epoch, provider entry.ID) error
 	return nil
 }
 
+// held is what a hold has, of which asset.
+type held struct {
+	asset  entry.Asset
+	amount int64
+}
+
 func (l *Ledger) hold(t *entry.Transaction, s *sums) error {
 	if _, was := l.holds[t.Subject]; was {
 		return l.broken("hold", "hold %s begins twice", entry.FormatID("hold", t.Subject))
 	}
-	l.holds[t.Subject] = s.tokens
-	return nil
+	l.holds[t.Subject] = held{t.Postings[0].Asset, s.tokens}
+	return l.ofOneAsset(t, t.Postings[0].Asset)
 }
 
-// holdEnds checks that a hold gives back what it took.
+// holdEnds checks that a hold gives back what it took. One that has ended stays known with nothing in it: an id is used once.
 func (l *Ledger) holdEnds(t *entry.Transaction, s *sums) error {
-	held, was := l.holds[t.Subject]
-	if !was || held < s.tokens {
-		return l.broken("hold", "more leaves hold %s than it has", entry.FormatID("hold", t.Subject)).Differ(held, s.tokens)
+	h := l.holds[t.Subject]
+	if h.amount < s.tokens {
+		return l.broken("hold", "more leaves hold %s than it has", entry.FormatID("hold", t.Subject)).Differ(h.amount, s.tokens)
 	}
-	if l.holds[t.Subject] -= s.tokens; t.Kind == entry.HoldVoid || held == s.tokens {
-		l.holds[t.Subject] = 0 // It stays known: an id is used once.
+	if h.amount -= s.tokens; t.Kind == entry.HoldVoid {
+		h.amount = 0
+	}
+	l.holds[t.Subject] = h
+	return l.ofOneAsset(t, h.asset)
+}
+
+// ofOneAsset checks that nothing else is in the postings of a hold, whose amounts were added up.
+func (l *Ledger) ofOneAsset(t *entry.Transaction, asset entry.Asset) error {
+	for i := range t.Postings {
+		if t.Postings[i].Asset != asset {
+			return l.broken("hold", "hold %s is of another asset", entry.FormatID("hold", t.Subject))
+		}
 	}
 	return nil
 }
@@ -102,7 +123,7 @@ func (l *Ledger) holdEnds(t *entry.Transaction, s *sums) error {
 // reversal checks that these are the postings of a transfer or a mint turned around, for the first time.
 func (l *Ledger) reversal(t *entry.Transaction, _ *sums) error {
 	slot := l.journal.find(t.Reverses)
-	if t.Reverses >= t.Seq || slot.seq != t.Reverses || slot.mark == 0 {
+	if t.Reverses >= t.Seq || slot.mark == 0 { // A seq that nobody has seen has no mark either.
 		return l.broken("reversal", "seq %d is no transfer or mint that could be reversed", t.Reverses)
 	}
 	if slot.mark != l.journal.mark(t.Postings, true) {
@@ -118,6 +139,8 @@ func (l *Ledger) activation(t *entry.Transaction, s *sums) error {
 	switch {
 	case len(t.Postings) != 1 || s.id != t.Subject:
 		return l.broken("pledge", "an activation is of its subject's hours")
+	case p.event != entry.Pending && p.event != entry.Active:
+		return l.broken("pledge", "pledge %s gets hours after it was %s", entry.FormatID("pldg", s.id), p.event)
 	case p.activated:
 		return l.broken("pledge", "pledge %s is activated twice", entry.FormatID("pldg", s.id))
 	case s.hours != p.hours:
@@ -136,59 +159,17 @@ func (l *Ledger) ofItsPledge(t *entry.Transaction, _ *sums) error {
 	return nil
 }
 
-func (l *Ledger) substitution(_ *entry.Transaction, s *sums) error {
-	if s.mixed {
+// substitution checks that hours of one pledge stop backing tokens, and hours of another of the same provider begin to, which may.
+func (l *Ledger) substitution(t *entry.Transaction, s *sums) error {
+	if len(t.Postings) != 2 || t.Postings[0].From.Place != entry.Backing || t.Postings[1].To.Place != entry.Backing {
+		return l.broken("pledge", "a substitution has hours that stop backing tokens, and then hours that begin to")
+	}
+	switch {
+	case t.Postings[0].From.ID != t.Subject || s.id == t.Subject:
+		return l.broken("pledge", "a substitution is not of its subject's hours by another pledge's")
+	case s.mixed:
 		return l.broken("pledge", "hours of one provider take the place of another's")
 	}
-	return nil
-}
-
-// redemptionRequest checks that tokens go to escrow once, and that hours of one provider are earmarked that are worth no more.
-func (l *Ledger) redemptionRequest(t *entry.Transaction, s *sums) error {
-	switch {
-	case s.mixed || s.pledge == nil || s.tokens == 0:
-		return l.broken("redemption", "a redemption takes tokens, and hours of one provider")
-	case l.redemptions[t.Subject] != nil:
-		return l.broken("redemption", "redemption %s begins twice", entry.FormatID("rdmp", t.Subject))
-	}
-	if t.HasEpoch {
-		if worth := l.epochs.find(t.Epoch).worthOf(l, t.Postings); product(s.tokens, 1_000_000).less(worth) {
-			return l.broken("redemption", "the hours of redemption %s are worth more than its tokens", entry.FormatID("rdmp", t.Subject))
-		}
-	}
-	l.redemptions[t.Subject] = &redemption{provider: s.provider, escrow: s.tokens, hours: s.hours}
-	l.provider(s.provider).escrow += s.tokens // At most the supply.
-	l.totals.Escrow += s.tokens
-	l.coverage.dirty = true
-	return nil
-}
-
-// redemptionEnds checks that all that waited is burned or comes back, and that all hours earmarked are delivered or do.
-func (l *Ledger) redemptionEnds(t *entry.Transaction, s *sums) error {
-	r := l.redemptions[t.Subject]
-	switch {
-	case r == nil || r.escrow == 0:
-		return l.broken("redemption", "redemption %s is not open", entry.FormatID("rdmp", t.Subject))
-	case s.mixed || s.provider != (entry.ID{}) && s.provider != r.provider:
-		return l.broken("redemption", "redemption %s ends at another provider", entry.FormatID("rdmp", t.Subject))
-	case s.tokens+s.burned != r.escrow:
-		return l.broken("redemption", "redemption %s burns and returns another amount than it has", entry.FormatID("rdmp", t.Subject)).Differ(r.escrow, s.tokens+s.burned)
-	case s.hours != r.hours:
-		return l.broken("redemption", "redemption %s moves other hours than are earmarked for it", entry.FormatID("rdmp", t.Subject)).Differ(r.hours, s.hours)
-	}
-	l.provider(r.provider).escrow -= r.escrow
-	l.totals.Escrow -= r.escrow
-	*r = redemption{provider: r.provider, burned: s.burned}
-	l.coverage.dirty = true
-	return nil
-}
-
-// redemptionCorrection checks that no more is given back than was burned.
-func (l *Ledger) redemptionCorrection(t *entry.Transaction, s *sums) error {
-	r := l.redemptions[t.Subject]
-	if r == nil || s.mixed || s.provider != r.provider || s.minted > r.burned {
-		return l.broken("redemption", "a correction gives back more than redemption %s burned, or at another provider", entry.FormatID("rdmp", t.Subject))
-	}
-	r.burned -= s.minted
-	return nil
+	_, err := l.mayBack(t, s.pledge, s.id)
+	return err
 }

@@ -31,7 +31,9 @@ type Ledger struct {
 	pledges     map[entry.ID]*pledge
 	providers   map[entry.ID]*provider
 	redemptions map[entry.ID]*redemption
-	holds       map[entry.ID]int64
+	holds       map[entry.ID]held
+	states      map[entry.ID]string
+	calls       calls
 	policies    int64
 	rounding    account
 	// noMintsFrom has, by class, from when its sunset forbids mints.
@@ -75,7 +77,10 @@ type provider struct {
 	escrow   int64
 	// hours are available or backing ones, by class, in millionths.
 	hours []int64
-	keys  [][32]byte
+	// key is the one that signs pledges, if signs says that there is one, and ended are those that did before.
+	signs bool
+	key   [32]byte
+	ended [][32]byte
 }
 
 // New returns empty books. expect is how many entries there will be, if that is known; view may be nil.
@@ -83,7 +88,7 @@ func New(expect uint64, view *View) *Ledger {
 	return &Ledger{
 		ids: newIDSet(expect), journal: newJournal(expect), view: view,
 		classes: map[string]int{}, pledges: map[entry.ID]*pledge{}, providers: map[entry.ID]*provider{}, redemptions: map[entry.ID]*redemption{},
-		holds: map[entry.ID]int64{}, noMintsFrom: map[int]int64{}, totals: Totals{LatestAt: math.MinInt64},
+		holds: map[entry.ID]held{}, states: map[entry.ID]string{}, calls: newCalls(), noMintsFrom: map[int]int64{}, totals: Totals{LatestAt: math.MinInt64},
 		epochs: epochs{now: none},
 	}
 }
@@ -119,13 +124,10 @@ var takers = [entry.Types]func(*Ledger) error{
 	entry.TypePolicy:      (*Ledger).policy,
 	entry.TypeSunset:      (*Ledger).sunset,
 	entry.TypeCoverage:    (*Ledger).stateOfCoverage,
-	entry.TypeMarginCall:  (*Ledger).nothing,
+	entry.TypeMarginCall:  (*Ledger).marginCall,
 	entry.TypeKey:         (*Ledger).key,
 	entry.TypeLiabilities: (*Ledger).liabilities,
 }
-
-// nothing takes what the parser alone can check.
-func (l *Ledger) nothing() error { return nil }
 
 // broken returns the fault of the entry at hand.
 func (l *Ledger) broken(check, format string, args ...any) *fault.Fault {
@@ -150,37 +152,10 @@ func (l *Ledger) sunset() error {
 	if _, was := l.noMintsFrom[class]; was {
 		return l.broken("sunset", "the end of %s was announced before", s.GPUClass)
 	}
+	if s.NoMintsFrom < l.e.At || s.SunsetAt < s.NoMintsFrom {
+		return l.broken("sunset", "the end of %s is not announced ahead, or its hours end before mints do", s.GPUClass)
+	}
 	l.noMintsFrom[class] = s.NoMintsFrom
-	return nil
-}
-
-func (l *Ledger) stateOfCoverage() error {
-	if !l.epochs.has(l.e.Coverage.Epoch) {
-		return l.broken("epoch", "epoch %s was not announced", entry.FormatID("epoch", l.e.Coverage.Epoch))
-	}
-	return nil
-}
-
-func (l *Ledger) key() error {
-	k := &l.e.Key
-	if k.OfLog {
-		return nil
-	}
-	p := l.provider(k.Provider)
-	for i := range p.keys {
-		if p.keys[i] != k.PublicKey {
-			continue
-		}
-		if !k.Revoked {
-			return l.broken("key", "the key is registered already")
-		}
-		p.keys = append(p.keys[:i], p.keys[i+1:]...)
-		return nil
-	}
-	if k.Revoked {
-		return l.broken("key", "a key ends that was not registered")
-	}
-	p.keys = append(p.keys, k.PublicKey)
 	return nil
 }
 

@@ -22,7 +22,9 @@ type pledge struct {
 	confirmed, activated bool
 	activatedAt          uint64
 	haircut              int64
-	accounts             [entry.Places]account
+	// expires is when the contract ends, in microseconds since 1970.
+	expires  int64
+	accounts [entry.Places]account
 }
 
 // follows has, by event, those that may follow it.
@@ -69,17 +71,19 @@ func (l *Ledger) newPledge(e *entry.Pledge, terms [32]byte) error {
 	if err := l.signed(e, owner); err != nil {
 		return err
 	}
-	l.pledges[e.ID] = &pledge{owner: owner, provider: e.Provider, class: l.class(e.GPUClass), hours: e.Hours, terms: terms, event: e.Event}
+	l.pledges[e.ID] = &pledge{
+		owner: owner, provider: e.Provider, class: l.class(e.GPUClass), hours: e.Hours, terms: terms, event: e.Event, expires: e.Expires,
+	}
 	return nil
 }
 
 func (l *Ledger) signed(e *entry.Pledge, owner *provider) error {
 	switch {
-	case !e.Signed && len(owner.keys) == 0:
+	case !e.Signed && !owner.signs:
 		return nil
 	case !e.Signed:
 		return l.broken("pledge_signature", "pledge %s is not signed, although its provider has registered a key", entry.FormatID("pldg", e.ID))
-	case !slices.Contains(owner.keys, e.PublicKey):
+	case !owner.signs || owner.key != e.PublicKey:
 		return l.broken("pledge_signature", "pledge %s is signed with a key that its provider has not registered", entry.FormatID("pldg", e.ID))
 	case !ed25519.Verify(e.PublicKey[:], PledgeMessage(e), e.Signature[:]):
 		return l.broken("pledge_signature", "the signature of pledge %s is not one of its provider", entry.FormatID("pldg", e.ID))

@@ -30,14 +30,15 @@ var ways = [entry.Kinds][]way{
 
 // sums are what the postings of one transaction come to.
 type sums struct {
-	// tokens among private accounts, out of issuance and into it; and hours that moved.
-	tokens, minted, burned, hours int64
+	// tokens among private accounts, out of issuance and into it; and hours that moved, of which delivered went to that place.
+	tokens, minted, burned, hours, delivered int64
 	// provider is whose issuance or pledges they are of; mixed says that there are several.
 	provider entry.ID
 	mixed    bool
-	// pledge is the one that hours moved of last.
-	pledge *pledge
-	id     entry.ID
+	// pledge is the one that hours moved of last; classes says that there were hours of several classes.
+	pledge  *pledge
+	id      entry.ID
+	classes bool
 }
 
 func (l *Ledger) transaction() error {
@@ -73,9 +74,6 @@ func (l *Ledger) transaction() error {
 func (l *Ledger) post(t *entry.Transaction, p *entry.Posting, s *sums) error {
 	if !mayGo(t.Kind, way{p.From.Place, p.To.Place}) {
 		return l.broken("kind", "a %s has a posting from %s to %s", t.Kind, p.From.Place, p.To.Place)
-	}
-	if p.From.Place == p.To.Place && p.From.Place != entry.Private {
-		return l.broken("kind", "a %s has a posting within %s", t.Kind, p.From.Place)
 	}
 	if (p.Asset == entry.Hours) != p.From.Place.OfPledge() || p.Asset == entry.Dollars && (p.From.Place != entry.Private || p.To.Place != entry.Private || t.Kind > entry.Reversal) {
 		return l.broken("asset", "a posting from %s to %s has another asset than these accounts", p.From.Place, p.To.Place)
@@ -169,9 +167,13 @@ func (l *Ledger) count(p *entry.Posting, s *sums) (err error) {
 	}
 	pledge := l.pledges[from.ID]
 	s.of(pledge.provider)
+	s.classes = s.classes || s.pledge != nil && s.pledge.class != pledge.class
 	s.pledge, s.id = pledge, from.ID
 	if err := l.grow(&s.hours, p.Amount); err != nil {
 		return err
+	}
+	if to.Place == entry.Delivered {
+		s.delivered += p.Amount // At most s.hours.
 	}
 	return l.moveHours(pledge, counts(to.Place)-counts(from.Place), p.Amount)
 }

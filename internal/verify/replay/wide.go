@@ -56,3 +56,6 @@ func (w wide) perMillion() int64 {
 	}
 	return n.Int64()
 }
+
+// perMillionUp returns w / 10^6, rounded up, or 2^63−1 if that is more.
+func (w wide) perMillionUp() int64 { return w.add(wide{low: 999_999}).perMillion() }
