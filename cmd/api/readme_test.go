@@ -69,8 +69,8 @@ func TestReadmeLogWalk(t *testing.T) {
 // verifierBinary builds cmd/ballast-verify once.
 var verifierBinary = sync.OnceValues(func() (string, error) { return buildBeside("ballast-verify", "../ballast-verify") })
 
-// pasteWalk pastes a walk of README.md into a shell, with a port and a data directory of its own, and looks for every answer
-// that the text promises, and for as many refusals.
+// pasteWalk pastes a walk of README.md into a shell as a reader would, but for a port and a data directory of its own, and for programs that are copied instead of
+// built. It looks for every answer that the text promises, and for as many refusals.
 func pasteWalk(t *testing.T, heading string, refusals int) string {
 	t.Helper()
 	walk := readme(t, heading)
@@ -80,23 +80,15 @@ func pasteWalk(t *testing.T, heading string, refusals int) string {
 		script.WriteString(block[1])
 	}
 	script.WriteString("wait\n")
-	seller, err := providerBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	verifier, err := verifierBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
 	address, called, dir := freeAddress(t), freeAddress(t), pgtest.DataDir(t)
-	text := strings.NewReplacer(
-		"go run ./cmd/api", binary, "127.0.0.1:8080", address, "/tmp/ballast-collateral-$$", dir, "/tmp/ballast-redemption-$$", dir,
-		"go build -o provider-example ./examples/provider", "cp "+seller+" provider-example", "127.0.0.1:9090", called,
-		"/tmp/ballast-log-$$", dir, "go build -o ballast-verify ./cmd/ballast-verify", "cp "+verifier+" ballast-verify",
-		"./provider-example ", "./provider-example --ballast http://"+address+" --listen "+called+" ",
-	).Replace(script.String())
+	text := strings.NewReplacer(append(copies(t),
+		"127.0.0.1:8080", address, "/tmp/ballast-collateral-$$", dir, "/tmp/ballast-redemption-$$", dir, "/tmp/ballast-log-XXXXXX", dir+"/XXXXXX",
+		"127.0.0.1:9090", called, "./provider-example ", "./provider-example --ballast http://"+address+" --listen "+called+" ",
+	)...).Replace(script.String())
+	if strings.Contains(text, "go run") || strings.Contains(text, "go build") {
+		t.Errorf("the walk runs something else than what the test puts in its place; what go run starts does not end when it is killed:\n%s", text)
+	}
 
-	t.Cleanup(func() { _ = os.RemoveAll(dir + "-fork") })
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", text)
 	cmd.Dir = t.TempDir()
 	cmd.Env = environment([]string{"BALLAST_ADDR=" + address, "BALLAST_DATA_DIR=" + dir})
@@ -104,6 +96,7 @@ func pasteWalk(t *testing.T, heading string, refusals int) string {
 	if err != nil {
 		t.Fatalf("the walk ended with %v:\n%s", err, out)
 	}
+	leavesNothing(t, cmd.Dir)
 	promised := inlineCode.FindAllStringSubmatch(shellBlock.ReplaceAllString(walk, ""), -1)
 	answers := 0
 	for _, p := range promised {
@@ -125,6 +118,40 @@ func pasteWalk(t *testing.T, heading string, refusals int) string {
 		t.Errorf("the server did not stop:\n%s", out)
 	}
 	return string(out)
+}
+
+// copies has what a walk builds, and what is done in its place: the programs that the tests have built already are copied.
+func copies(t *testing.T) (oldnew []string) {
+	t.Helper()
+	for build, built := range map[string]func() (string, error){
+		"ballast ./cmd/api":                    func() (string, error) { return binary, nil },
+		"ballast-verify ./cmd/ballast-verify":  verifierBinary,
+		"provider-example ./examples/provider": providerBinary,
+	} {
+		path, err := built()
+		if err != nil {
+			t.Fatal(err)
+		}
+		to, _, _ := strings.Cut(build, " ")
+		for _, in := range []string{"", "$W/"} {
+			oldnew = append(oldnew, "go build -o "+in+build, "cp "+path+" "+in+to)
+		}
+	}
+	return oldnew
+}
+
+// leavesNothing fails if a walk leaves more where it was pasted than programs and what they said: another walk, there or in the same shell, would stumble over it.
+func leavesNothing(t *testing.T, dir string) {
+	t.Helper()
+	left, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range left {
+		if !slices.Contains([]string{"ballast", "provider-example"}, file.Name()) && filepath.Ext(file.Name()) != ".out" {
+			t.Errorf("the walk leaves %s behind", file.Name())
+		}
+	}
 }
 
 func freeAddress(t *testing.T) string {
