@@ -215,3 +215,18 @@ func TestLinksLeadSomewhere(t *testing.T) {
 		}
 	}
 }
+
+// TestReadmeNamesEveryDocument has the documents under docs in the list of what to read on.
+func TestReadmeNamesEveryDocument(t *testing.T) {
+	t.Parallel()
+	documents, err := filepath.Glob(filepath.Join("..", "..", "docs", "*.md"))
+	if err != nil || len(documents) < 5 {
+		t.Fatalf("%v, %v", documents, err)
+	}
+	listed := readme(t, "Read on")
+	for _, document := range documents {
+		if name := "docs/" + filepath.Base(document); !strings.Contains(listed, "("+name+")") {
+			t.Errorf("%s is not in the list", name)
+		}
+	}
+}
