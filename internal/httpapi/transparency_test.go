@@ -356,33 +356,36 @@ func TestTransparencyInABrowser(t *testing.T) {
 	tile := "tile/" + strings.Replace(s.names["tile_path"], "entries", "0", 1)
 	bundle := "tile/" + s.names["tile_path"]
 	size = strings.Split(string(checkpoint), "\n")[1]
-	newcomer := func() *tab { return browser.newTab() }
+	stranger := browser.newTab()
+	newcomer := func() *tab { stranger.forget(); return stranger }
+	regular := func() *tab { return visitor }
 	other := newLog(t, s.db.App)
 	for what, lie := range map[string]struct {
 		files map[string][]byte
-		by    *tab
+		by    func() *tab
 		says  string
 	}{
-		"a tile's first bit":     {map[string][]byte{tile: flipped(file(tile), 0)}, newcomer(), "is not the one whose hash is in"},
-		"a tile's last bit":      {map[string][]byte{tile: flipped(file(tile), len(file(tile))*8-1)}, newcomer(), "is not the one whose hash is in"},
-		"an entry's bit":         {map[string][]byte{bundle: flipped(file(bundle), len(file(bundle))*8-9)}, newcomer(), "is not the one whose hash is in"},
-		"a bundle cut short":     {map[string][]byte{bundle: file(bundle)[:len(file(bundle))-1]}, newcomer(), "ends within entry"},
-		"a tile cut short":       {map[string][]byte{tile: file(tile)[:len(file(tile))-1]}, newcomer(), "bytes long"},
-		"another size":           {map[string][]byte{"checkpoint": bytes.Replace(checkpoint, []byte("\n"+size+"\n"), []byte("\n"+size+"0\n"), 1)}, newcomer(), "does not fit"},
-		"a root of nothing":      {map[string][]byte{"checkpoint": signed(t, s, len(file(tile))/32, sha256.Sum256(nil))}, newcomer(), "and signed is"},
-		"another log of the key": {map[string][]byte{"checkpoint": signedText(t, s.api.Log.Key, strings.Replace(strings.Split(string(checkpoint), "\n\n")[0], "ballast", "other", 1)+"\n")}, newcomer(), "The checkpoint is of log.example.com/other"},
-		"nothing, under a root":  {map[string][]byte{"checkpoint": signed(t, s, 0, tlog.RecordHash(nil))}, newcomer(), "do not lead to the signed root"},
-		"another key than it is": {map[string][]byte{"vkey": []byte(other.Key.Text + "\n")}, newcomer(), "no signature by this key"},
-		"a fork":                 {forged(t, s), visitor, "forked"},
-		"a shorter log":          {map[string][]byte{"checkpoint": signed(t, s, 1, tlog.RecordHash(entriesOf(t, file(bundle))[0])), "tile/0/000.p/1": file(tile)[:32], "tile/entries/000.p/1": firstEntry(t, file(bundle))}, visitor, "never gets shorter"},
+		"a tile's first bit":     {map[string][]byte{tile: flipped(file(tile), 0)}, newcomer, "is not the one whose hash is in"},
+		"a tile's last bit":      {map[string][]byte{tile: flipped(file(tile), len(file(tile))*8-1)}, newcomer, "is not the one whose hash is in"},
+		"an entry's bit":         {map[string][]byte{bundle: flipped(file(bundle), len(file(bundle))*8-9)}, newcomer, "is not the one whose hash is in"},
+		"a bundle cut short":     {map[string][]byte{bundle: file(bundle)[:len(file(bundle))-1]}, newcomer, "ends within entry"},
+		"a tile cut short":       {map[string][]byte{tile: file(tile)[:len(file(tile))-1]}, newcomer, "bytes long"},
+		"another size":           {map[string][]byte{"checkpoint": bytes.Replace(checkpoint, []byte("\n"+size+"\n"), []byte("\n"+size+"0\n"), 1)}, newcomer, "does not fit"},
+		"a root of nothing":      {map[string][]byte{"checkpoint": signed(t, s, len(file(tile))/32, sha256.Sum256(nil))}, newcomer, "and signed is"},
+		"another log of the key": {map[string][]byte{"checkpoint": signedText(t, s.api.Log.Key, strings.Replace(strings.Split(string(checkpoint), "\n\n")[0], "ballast", "other", 1)+"\n")}, newcomer, "The checkpoint is of log.example.com/other"},
+		"nothing, under a root":  {map[string][]byte{"checkpoint": signed(t, s, 0, tlog.RecordHash(nil))}, newcomer, "do not lead to the signed root"},
+		"another key than it is": {map[string][]byte{"vkey": []byte(other.Key.Text + "\n")}, newcomer, "no signature by this key"},
+		"a fork":                 {forged(t, s), regular, "forked"},
+		"a shorter log":          {map[string][]byte{"checkpoint": signed(t, s, 1, tlog.RecordHash(entriesOf(t, file(bundle))[0])), "tile/0/000.p/1": file(tile)[:32], "tile/entries/000.p/1": firstEntry(t, file(bundle))}, regular, "never gets shorter"},
 	} {
 		f.lie(lie.files)
-		lie.by.forgetCache()
-		verdict, said = lie.by.visit(address)
+		by := lie.by()
+		by.forgetCache()
+		verdict, said = by.visit(address)
 		expectVerdict(t, what, verdict, said, "tampered", lie.says)
 		if what == "a fork" {
-			lie.by.picture("fork", 1200, false)
-			lie.by.picture("fork-dark-phone", 390, true)
+			by.picture("fork", 1200, false)
+			by.picture("fork-dark-phone", 390, true)
 		}
 	}
 	// A server that changes its key is noticed by who has been here, whatever key they entered.
@@ -416,14 +419,14 @@ func TestTransparencyInABrowser(t *testing.T) {
 	for lacking, says := range map[string]string{
 		`Object.defineProperty(globalThis, "crypto", { value: {} })`: "was not loaded over https", `crypto.subtle.importKey = () => Promise.reject(new Error("no"))`: "has no Ed25519",
 	} {
-		old := newcomer()
+		old := browser.newTab()
 		old.before(lacking)
 		verdict, said = old.visit(address)
 		expectVerdict(t, "an old browser", verdict, said, "incomplete", says)
 	}
 
 	for _, p := range browser.everyTab() {
-		for _, asked := range p.asked {
+		for _, asked := range p.visited() {
 			if !strings.HasPrefix(asked, web.URL+"/") && asked != "about:blank" && !strings.HasPrefix(asked, "data:") {
 				t.Errorf("the page asked for %s", asked)
 			}
@@ -444,6 +447,22 @@ func (p *tab) before(script string) {
 func (p *tab) forgetCache() {
 	p.b.t.Helper()
 	p.b.must(p.session, "Network.setCacheDisabled", object{"cacheDisabled": true}, &struct{}{})
+}
+
+// forget makes the tab that of somebody who has never been here, as a new one is, which costs a process each time.
+func (p *tab) forget() {
+	p.b.t.Helper()
+	p.forgetCache()
+	if len(p.visited()) > 0 {
+		p.run(`localStorage.clear(); sessionStorage.clear(); ""`)
+	}
+}
+
+// visited lists what the tab has asked for.
+func (p *tab) visited() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.asked)
 }
 
 // flippedSignature changes the last bit of a signature in a line of a note.

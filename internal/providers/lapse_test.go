@@ -217,15 +217,12 @@ func TestSweepsOfManyProcessesLapseOnce(t *testing.T) {
 	w := newWorld(t)
 	clock := w.stopClock()
 	const pledges = 230 // More than a sweep has in memory at once.
-	ids := make([]uuid.UUID, pledges)
-	for i := range ids {
-		ids[i] = w.activeFor(time.Hour, 2*hour).ID
-		if i%3 == 0 {
-			if _, err := w.mint(ids[i], hour); err != nil {
-				t.Fatal(err)
-			}
-		}
+	ids := w.crowd(pledges, time.Hour, 2*hour)
+	var third []uuid.UUID
+	for i := 0; i < pledges; i += 3 {
+		third = append(third, ids[i])
 	}
+	w.mintAll(third, hour)
 	clock.Advance(time.Hour)
 	var lapsed atomic.Int64
 	race(6, func(int) {

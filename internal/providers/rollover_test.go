@@ -130,11 +130,7 @@ func TestManyProcessesOpenOneCallEach(t *testing.T) {
 	w := newWorld(t)
 	clock := w.stopClock()
 	const pledges = 210
-	for range pledges {
-		if _, err := w.mint(w.activeFor(30*24*time.Hour, hour).ID, hour); err != nil {
-			t.Fatal(err)
-		}
-	}
+	w.mintAll(w.crowd(pledges, 30*24*time.Hour, hour), hour)
 	clock.Advance(20 * 24 * time.Hour)
 	opened := make([]int, 4)
 	race(len(opened), func(i int) {

@@ -140,6 +140,40 @@ func (w *world) activeFor(lasts time.Duration, hours int64) providers.Pledge {
 	return w.activate(n, "0")
 }
 
+// crowd makes n active pledges at once, so that the books take them in groups.
+func (w *world) crowd(n int, lasts time.Duration, hours int64) []uuid.UUID {
+	w.t.Helper()
+	ask := w.newPledge(h100, hours)
+	ask.ExpiresAt = w.now().Add(lasts)
+	ids := make([]uuid.UUID, n)
+	race(n, func(i int) {
+		p, err := w.store.CreatePledge(w.t.Context(), ask)
+		if err == nil {
+			p, _, err = w.store.Verify(w.t.Context(), w.verification(p.ID, "0"))
+		}
+		if ids[i] = p.ID; err != nil {
+			w.t.Error(err)
+		}
+	})
+	if w.t.Failed() {
+		w.t.FailNow()
+	}
+	return ids
+}
+
+// mintAll mints an amount against each of the pledges, all at once.
+func (w *world) mintAll(pledges []uuid.UUID, amount int64) {
+	w.t.Helper()
+	race(len(pledges), func(i int) {
+		if _, err := w.mint(pledges[i], amount); err != nil {
+			w.t.Error(err)
+		}
+	})
+	if w.t.Failed() {
+		w.t.FailNow()
+	}
+}
+
 func (w *world) activate(n providers.NewPledge, haircut string) providers.Pledge {
 	w.t.Helper()
 	p, err := w.store.CreatePledge(w.t.Context(), n)

@@ -102,12 +102,20 @@ func TestHoursAreRoundedAgainstTheHolder(t *testing.T) {
 	s.proveBooks(t)
 }
 
+// pledges makes pledges of the least that backs anything, each of which lapses a second after the one before.
+func (s *scene) pledges(t *testing.T, n int) {
+	t.Helper()
+	var all []pledge
+	for i := range n {
+		all = append(all, s.unbacked(t, s.provider, h100, 1, farFuture().Add(time.Duration(i)*time.Second)))
+	}
+	s.back(t, 1, all...)
+}
+
 func TestRedemptionIsSpreadOverALimitedNumberOfPledges(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, 1)
-	for i := range maxLines {
-		s.desk.pledge(t, s.provider, h100, 1, farFuture().Add(time.Duration(i)*time.Second))
-	}
+	s.pledges(t, maxLines)
 	s.mint(t, s.issuance, s.account, 2*maxLines)
 	if _, _, err := s.Request(t.Context(), s.ask(maxLines+1)); !errors.Is(err, ErrNoCapacity) {
 		t.Errorf("more pledges than allowed: %v", err)

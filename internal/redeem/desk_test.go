@@ -96,11 +96,21 @@ func (d *desk) provider(t testing.TB) (provider, issuance uuid.UUID) {
 
 // pledge is an active pledge's accounts.
 type pledge struct {
-	id, available, backing, earmarked, delivered uuid.UUID
+	id, commitment, available, backing, earmarked, delivered uuid.UUID
 }
 
 // pledge makes an active pledge with an amount of hours that back tokens, and no others.
 func (d *desk) pledge(t testing.TB, provider uuid.UUID, class string, backing int64, expiresAt time.Time) pledge {
+	t.Helper()
+	p := d.unbacked(t, provider, class, backing, expiresAt)
+	if backing > 0 {
+		d.back(t, backing, p)
+	}
+	return p
+}
+
+// unbacked makes an active pledge whose hours are not in the books yet.
+func (d *desk) unbacked(t testing.TB, provider uuid.UUID, class string, backing int64, expiresAt time.Time) pledge {
 	t.Helper()
 	p := pledge{id: id.New()}
 	accounts := map[ledger.AccountKind]uuid.UUID{}
@@ -130,19 +140,35 @@ func (d *desk) pledge(t testing.TB, provider uuid.UUID, class string, backing in
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.commitment = accounts[ledger.AccountCommitment]
 	p.available, p.backing = accounts[ledger.AccountAvailable], accounts[ledger.AccountBacking]
 	p.earmarked, p.delivered = accounts[ledger.AccountEarmarked], accounts[ledger.AccountDelivered]
-	if backing > 0 {
-		d.move(t, ledger.KindPledgeActivation, ledger.Move{From: accounts[ledger.AccountCommitment], To: p.available, Amount: money.Micros(backing)})
-		d.move(t, ledger.KindMint, ledger.Move{From: p.available, To: p.backing, Amount: money.Micros(backing)})
-	}
 	return p
 }
 
-func (d *desk) move(t testing.TB, kind ledger.Kind, m ledger.Move) {
+// back has hours of each of the pledges back tokens, in one group.
+func (d *desk) back(t testing.TB, hours int64, pledges ...pledge) {
 	t.Helper()
-	if v := d.books.Submit(t.Context(), &ledger.Command{Kind: kind, Call: call(m.From), Moves: []ledger.Move{m}})[0]; v.Err != nil {
-		t.Fatal(v.Err)
+	var activations, mints []ledger.Move
+	for _, p := range pledges {
+		activations = append(activations, ledger.Move{From: p.commitment, To: p.available, Amount: money.Micros(hours)})
+		mints = append(mints, ledger.Move{From: p.available, To: p.backing, Amount: money.Micros(hours)})
+	}
+	d.move(t, ledger.KindPledgeActivation, activations...)
+	d.move(t, ledger.KindMint, mints...)
+}
+
+// move makes a transaction of each of the moves, in one group.
+func (d *desk) move(t testing.TB, kind ledger.Kind, moves ...ledger.Move) {
+	t.Helper()
+	commands := make([]*ledger.Command, len(moves))
+	for i, m := range moves {
+		commands[i] = &ledger.Command{Kind: kind, Call: call(m.From), Moves: []ledger.Move{m}}
+	}
+	for _, v := range d.books.Submit(t.Context(), commands...) {
+		if v.Err != nil {
+			t.Fatal(v.Err)
+		}
 	}
 }
 

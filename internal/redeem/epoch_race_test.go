@@ -26,6 +26,7 @@ type crossing struct {
 	pledge   providers.Pledge
 	holder   uuid.UUID
 	account  uuid.UUID
+	turn     atomic.Int64
 	minted   atomic.Int64
 	redeemed atomic.Int64
 }
@@ -60,7 +61,8 @@ func newCrossing(t *testing.T) *crossing {
 
 func (c *crossing) mint(t *testing.T, amount int64) {
 	t.Helper()
-	at := c.minters[c.minted.Add(1)%2]
+	defer c.minted.Add(1)
+	at := c.minters[c.turn.Add(1)%2]
 	_, _, err := at.Mint(t.Context(), providers.NewMint{Call: call(c.provider), PledgeID: c.pledge.ID, AccountID: c.account, Amount: money.Micros(amount)})
 	if err != nil {
 		t.Error(err)
@@ -69,7 +71,8 @@ func (c *crossing) mint(t *testing.T, amount int64) {
 
 func (c *crossing) redeem(t *testing.T, amount int64) {
 	t.Helper()
-	at := c.desks[c.redeemed.Add(1)%2]
+	defer c.redeemed.Add(1)
+	at := c.desks[c.turn.Add(1)%2]
 	for { // What was seen as capacity, others may have taken: that is the caller's to ask again.
 		_, _, err := at.Request(t.Context(), NewRedemption{
 			Call: call(c.holder), Owner: c.holder, AccountID: c.account, Amount: money.Micros(amount), ProviderID: c.provider, GPUClass: h100,
@@ -84,35 +87,44 @@ func (c *crossing) redeem(t *testing.T, amount int64) {
 }
 
 // What races with a change of epoch lands wholly in one: the time in the journal, the epoch that it names, the k and the hours agree.
+// BALLAST_LONG=1 has 1,500 mints and as many redemptions race.
 func TestRacingAChangeOfEpochLandsInOne(t *testing.T) {
 	t.Parallel()
 	c := newCrossing(t)
-	const each = 1500
+	each := 500
+	if long() {
+		each = 1500
+	}
 	changes := []string{"0.9", "1.1", "0.333333", "0.777777"}
 	for i, k := range changes {
 		pgtest.PublishEpoch(t, c.db, time.Duration(i+1)*time.Minute, h100, map[string]string{h100: k})
 	}
 	var done sync.WaitGroup
+	var over atomic.Bool
 	for range 24 {
 		done.Go(func() {
-			for c.minted.Load() < each {
+			for !over.Load() {
 				c.mint(t, 1_234_567)
 			}
 		})
 		done.Go(func() {
-			for c.redeemed.Load() < each {
+			for !over.Load() {
 				c.redeem(t, 1_234_567)
 			}
 		})
 	}
-	for i := range changes {
-		goal := int64(each * (i + 1) / (len(changes) + 1))
-		for c.minted.Load() < goal || c.redeemed.Load() < goal {
-			time.Sleep(time.Millisecond) // The clock moves on while they are at work: that is the race.
+	for i := range len(changes) + 1 {
+		if i > 0 { // The clock moves on while they are at work: that is the race.
+			c.clock.Advance(time.Minute - time.Microsecond)
+			c.clock.Advance(time.Microsecond)
 		}
-		c.clock.Advance(time.Minute - time.Microsecond)
-		c.clock.Advance(time.Microsecond)
+		share := int64(each / (len(changes) + 1))
+		minted, redeemed := c.minted.Load()+share, c.redeemed.Load()+share
+		for c.minted.Load() < minted || c.redeemed.Load() < redeemed {
+			time.Sleep(time.Millisecond)
+		}
 	}
+	over.Store(true)
 	done.Wait()
 	c.agree(t, `SELECT t.created_at, t.epoch_id, m.epoch_id, m.k, m.amount, m.backing_hours, t.details->>'epoch_id' FROM mints m JOIN transactions t USING (seq)`,
 		money.DivideUp, each, len(changes)+1)

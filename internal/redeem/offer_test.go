@@ -125,9 +125,7 @@ func TestOffersOfAmountsThatCannotBe(t *testing.T) {
 func TestOffersCountThePledgesThatARedemptionTakes(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, 1)
-	for i := range maxLines {
-		s.desk.pledge(t, s.provider, h100, 1, farFuture().Add(time.Duration(i)*time.Second))
-	}
+	s.pledges(t, maxLines)
 	last := s.desk.pledge(t, s.provider, h100, 100, farFuture().Add(time.Hour))
 	s.mint(t, s.issuance, s.account, 1000)
 	if got := s.offered(t, maxLines, h100); len(got) != 1 {
