@@ -105,8 +105,7 @@ const promiseHeader = "Ballast-Promise"
 // promising has an answer say what the log promises of all that the request has entered in the journal.
 func (a *API) promising(next handlerFunc) handlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		p := &promiser{ResponseWriter: w, api: a, request: r}
-		return next(p, r.WithContext(ledger.Collect(r.Context(), &p.made)))
+		return next(&promiser{ResponseWriter: w, api: a, request: r}, r)
 	}
 }
 
@@ -115,7 +114,6 @@ type promiser struct {
 	http.ResponseWriter
 	api     *API
 	request *http.Request
-	made    ledger.Made
 }
 
 // Unwrap lets http.ResponseController reach the server's own writer.
@@ -123,7 +121,7 @@ func (p *promiser) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
 // WriteHeader adds the promises first. What was committed stays so whether or not it can be promised, so a failure is only logged.
 func (p *promiser) WriteHeader(status int) {
-	if verdicts := p.made.Verdicts(); len(verdicts) > 0 {
+	if verdicts := exchangeOf(p.request.Context()).made.Verdicts(); len(verdicts) > 0 {
 		promise, err := p.promise(verdicts)
 		if err != nil {
 			p.api.logFault(p.request.Context(), err)

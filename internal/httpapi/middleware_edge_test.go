@@ -62,7 +62,7 @@ func TestEveryAnswerIsSafeToShow(t *testing.T) {
 	for _, path := range []string{"/here", "/nowhere"} {
 		h := serve(t, request(http.MethodGet, path, ""), public).Header
 		for name, want := range map[string]string{
-			"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer",
+			"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store",
 			"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'", "Strict-Transport-Security": "max-age=31536000",
 		} {
 			if h.Get(name) != want {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ballast-compute/ballast/internal/access"
 	"github.com/ballast-compute/ballast/internal/idempotency"
+	"github.com/ballast-compute/ballast/internal/ledger"
 )
 
 // exchange is one request and its answer, as the edge, the guards and the log see it. It is the ResponseWriter that
@@ -28,6 +29,8 @@ type exchange struct {
 	// key and digest are zero where no idempotency key is asked for.
 	key    idempotency.Key
 	digest [16]byte
+	// made is what the request has entered in the journal.
+	made ledger.Made
 	// status is 0 until the header is sent.
 	status int
 	// written counts the bytes of the body.
@@ -37,7 +40,7 @@ type exchange struct {
 type exchangeKey struct{}
 
 func withExchange(ctx context.Context, x *exchange) context.Context {
-	return context.WithValue(ctx, exchangeKey{}, x)
+	return context.WithValue(ledger.Collect(ctx, &x.made), exchangeKey{}, x)
 }
 
 // exchangeOf returns the exchange of the request that ctx belongs to, or nil outside of one.

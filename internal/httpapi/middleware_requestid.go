@@ -36,19 +36,18 @@ func newRequestUUID(now time.Time) uuid.UUID {
 var (
 	nosniff        = []string{"nosniff"}
 	noStore        = []string{"no-store"}
-	noReferrer     = []string{"no-referrer"}
 	noContent      = []string{"default-src 'none'; frame-ancestors 'none'"}
 	strictSecurity = []string{"max-age=31536000"}
 )
 
-// setSafeHeaders forbids browsers to guess, frame, cache or execute anything that the API answers. Browsers heed
+// setSafeHeaders forbids browsers to guess, frame, cache or execute anything that the API answers; nothing of it can then refer to anything, so a policy for
+// that is for pages. With what every answer to a write has, they are eight, which a map has room for without growing. Browsers heed
 // Strict-Transport-Security over TLS only, so it harms nobody who runs without. A handler that serves a page
 // replaces what it needs to.
 func setSafeHeaders(h http.Header, requestID []string) {
 	h[problem.RequestIDHeader] = requestID
 	h["X-Content-Type-Options"] = nosniff
 	h["Cache-Control"] = noStore
-	h["Referrer-Policy"] = noReferrer
 	h["Content-Security-Policy"] = noContent
 	h["Strict-Transport-Security"] = strictSecurity
 }

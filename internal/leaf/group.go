@@ -3,6 +3,7 @@ package leaf
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"strings"
 	"sync"
 	"time"
 )
@@ -42,26 +43,26 @@ func (g *Group) Signed(sign func(root Hash, at time.Time) (Signature, error)) (S
 	return g.signed, g.err
 }
 
-// AppendLeaf writes an entry's leaf hash in base64 (URL alphabet, no padding). It may be asked after Signed.
-func (g *Group) AppendLeaf(dst []byte, index int) []byte {
+// WriteLeaf writes an entry's leaf hash in base64 (URL alphabet, no padding). It may be asked after Signed.
+func (g *Group) WriteLeaf(b *strings.Builder, index int) {
 	g.encoding.Do(g.encode)
-	return append(dst, g.texts[0][index][:]...)
+	b.Write(g.texts[0][index][:])
 }
 
-// AppendProof writes the inclusion proof of an entry, from its sibling upwards (RFC 6962, section 2.1.1), as AppendLeaf does, with commas between.
-func (g *Group) AppendProof(dst []byte, index int) []byte {
+// WriteProof writes the inclusion proof of an entry, from its sibling upwards (RFC 6962, section 2.1.1), as WriteLeaf does, with commas between.
+func (g *Group) WriteProof(b *strings.Builder, index int) {
 	g.encoding.Do(g.encode)
 	first := true
 	for _, level := range g.texts {
 		if sibling := index ^ 1; sibling < len(level) {
 			if !first {
-				dst = append(dst, ',')
+				b.WriteByte(',')
 			}
-			dst, first = append(dst, level[sibling][:]...), false
+			b.Write(level[sibling][:])
+			first = false
 		}
 		index /= 2
 	}
-	return dst
 }
 
 func (g *Group) encode() {

@@ -31,13 +31,22 @@ func (p *Promises) Of(at leaf.Place) (string, error) {
 		return "", fmt.Errorf("translog: promise: %w", err)
 	}
 	size := len(at.Group.Leaves)
-	dst := make([]byte, 0, 250+44*bits.Len(uint(size)))
-	dst = at.Group.AppendLeaf(append(dst, "v=1; leaf="...), at.Index)
-	dst = append(append(dst, "; by="...), signed.By...)
-	dst = strconv.AppendInt(append(dst, "; index="...), int64(at.Index), 10)
-	dst = strconv.AppendInt(append(dst, "; size="...), int64(size), 10)
-	dst = at.Group.AppendProof(append(dst, "; proof="...), at.Index)
-	return string(append(append(dst, "; sig="...), signed.Text...)), nil
+	var b strings.Builder
+	b.Grow(250 + 44*bits.Len(uint(size)))
+	var number [20]byte
+	b.WriteString("v=1; leaf=")
+	at.Group.WriteLeaf(&b, at.Index)
+	b.WriteString("; by=")
+	b.WriteString(signed.By)
+	b.WriteString("; index=")
+	b.Write(strconv.AppendInt(number[:0], int64(at.Index), 10))
+	b.WriteString("; size=")
+	b.Write(strconv.AppendInt(number[:0], int64(size), 10))
+	b.WriteString("; proof=")
+	at.Group.WriteProof(&b, at.Index)
+	b.WriteString("; sig=")
+	b.WriteString(signed.Text)
+	return b.String(), nil
 }
 
 // OfAll returns one promise for several entries, in their order: of the tree that consists of just them, whose root a reader finds from their leaf hashes.
