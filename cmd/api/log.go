@@ -15,8 +15,10 @@ import (
 )
 
 const (
-	// integrateEvery is how long the log rests between two checkpoints, and cosignEvery how long until witnesses are asked about a new one.
+	// integrateEvery is how long the log rests between two checkpoints, syncEvery how long between two times that all of it is brought to disk, and
+	// cosignEvery how long until witnesses are asked about a new one.
 	integrateEvery = 400 * time.Millisecond
+	syncEvery      = 30 * time.Second
 	cosignEvery    = 200 * time.Millisecond
 	// witnessTimeout is for one witness's answer; once enough have answered, the others have witnessGrace left.
 	witnessTimeout = 2 * time.Second
@@ -121,6 +123,8 @@ func explainLog(err error) error {
 	switch {
 	case errors.Is(err, translog.ErrDatabaseBehind):
 		return fmt.Errorf("%w: it was restored from an old backup, or is another's. Replay its write-ahead log to the end, or name the store that belongs to it", err)
+	case errors.Is(err, translog.ErrTilesLost):
+		return fmt.Errorf("%w: the machine stopped before it was on disk, and the database was restored from an old backup. Replay its write-ahead log to the end, or bring the store's files back from a copy, such as a verifier's", err)
 	case errors.Is(err, translog.ErrStoreBehind):
 		return fmt.Errorf("%w: name the store that belongs to this database in BALLAST_LOG_DIR, or bring it back from where it was kept", err)
 	}
@@ -137,6 +141,8 @@ func (v *service) logLoops() []jobs.Loop {
 		err := explainLog(v.integrate(ctx))
 		metrics.stepped(err)
 		return 0, errors.Join(err, metrics.refresh(ctx, v.translog))
+	}}}, {Every: syncEvery, Sweep: jobs.Sweep{Name: "sync_log", Run: func(ctx context.Context) (int, error) {
+		return 0, v.integrator.Sync(ctx)
 	}}}}
 	if v.settings.witnesses == nil {
 		return loops

@@ -44,7 +44,7 @@ func (m *logMetrics) stepped(err error) {
 		return
 	}
 	m.failures.Inc()
-	if errors.Is(err, translog.ErrDatabaseBehind) || errors.Is(err, translog.ErrStoreBehind) {
+	if errors.Is(err, translog.ErrDatabaseBehind) || errors.Is(err, translog.ErrStoreBehind) || errors.Is(err, translog.ErrTilesLost) {
 		m.refused.Set(1)
 	}
 }

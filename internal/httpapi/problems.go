@@ -218,6 +218,7 @@ var errorTable = []struct {
 	{translog.ErrHeadMoved, internal},
 	{translog.ErrDatabaseBehind, internal},
 	{translog.ErrStoreBehind, internal},
+	{translog.ErrTilesLost, internal},
 	{translog.ErrNotLogged, internal},
 	{translog.ErrKey, internal},
 	{vault.ErrNotConfigured, secretsNotConfigured},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/mod/sumdb/note"
@@ -36,6 +37,8 @@ const maxTaken = 1 << 15
 //	sign, swap the head       signed and kept, and the checkpoint not published: the next step publishes it first
 //	publish the checkpoint    published, and the database does not know: its rows are compared with the tiles, and noted
 //	note positions            done
+//
+// Should the machine itself stop, tiles may be gone that were published since the last Sync. The first step looks for them, and makes them again from the database.
 type Integrator struct {
 	pool    *pgxpool.Pool
 	horizon *ledger.Horizon
@@ -43,6 +46,8 @@ type Integrator struct {
 	key     *Key
 	// room is for one bundle at a time, and kept from step to step: only who has the store's lock uses it.
 	room []byte
+	// begun tells whether the tiles that were published before are there.
+	begun bool
 	// fault is called between the steps, by the name of the one that is done. Tests make it stop there.
 	fault func(step string)
 }
@@ -71,6 +76,9 @@ func (in *Integrator) Step(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	if err := in.begin(ctx, noted, at); err != nil {
+		return 0, err
+	}
 	if noted, err = in.catchUp(ctx, noted, at); err != nil {
 		return 0, err
 	}
@@ -86,6 +94,16 @@ func (in *Integrator) Step(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	return int(next.N - at.N), in.note(ctx, rows, at.N)
+}
+
+// begin is what the first step does before all else.
+func (in *Integrator) begin(ctx context.Context, noted position, at Tree) error {
+	if in.begun {
+		return nil
+	}
+	err := in.mend(ctx, noted, at)
+	in.begun = err == nil
+	return err
 }
 
 // head returns what was signed last. If that was not published any more, or what is there cannot be read, it is now.
@@ -133,30 +151,25 @@ func (in *Integrator) extend(at Tree, rows []row) (Tree, error) {
 	if err != nil {
 		return Tree{}, err
 	}
-	files := in.store.putting()
 	for i, t := range ts {
-		if err := files.put(tilePath(t), data[i]); err != nil {
+		if err := in.store.Publish(tilePath(t), data[i]); err != nil {
 			return Tree{}, err
 		}
 		in.fault("tile")
 	}
-	bundles, err := in.bundles(files, at.N, entries)
+	bundles, err := in.bundles(at.N, entries)
 	if err != nil {
-		return Tree{}, err
-	}
-	if err := files.sync(); err != nil {
 		return Tree{}, err
 	}
 	if err := in.verify(at, g.to, bundles); err != nil {
 		return Tree{}, err
 	}
 	in.fault("verified")
-	in.store.dropPartials(at.N, g.to.N)
 	return g.to, nil
 }
 
 // bundles writes entries behind the first n that are there, and returns the tiles that have them.
-func (in *Integrator) bundles(files *putting, n int64, entries [][]byte) ([]tlog.Tile, error) {
+func (in *Integrator) bundles(n int64, entries [][]byte) ([]tlog.Tile, error) {
 	t := tlog.Tile{H: tileHeight, L: -1, N: n / tileWidth, W: int(n % tileWidth)}
 	bundle := in.room[:0]
 	if t.W > 0 {
@@ -176,7 +189,7 @@ func (in *Integrator) bundles(files *putting, n int64, entries [][]byte) ([]tlog
 			}
 		}
 		t.W += take
-		if err := files.put(tilePath(t), bundle); err != nil {
+		if err := in.store.Publish(tilePath(t), bundle); err != nil {
 			return nil, err
 		}
 		in.fault("bundle")
@@ -189,7 +202,16 @@ func (in *Integrator) bundles(files *putting, n int64, entries [][]byte) ([]tlog
 
 // verify reads what was written again: every entry hashes to its place in the tree, whose tiles hash to its root, and it extends the one before.
 func (in *Integrator) verify(from, to Tree, bundles []tlog.Tile) error {
-	leaves, err := in.store.leaves(to, bundles)
+	for some := range slices.Chunk(bundles, tileWidth) {
+		if err := in.verifyBundles(to, some); err != nil {
+			return err
+		}
+	}
+	return in.store.proveGrowth(from, to)
+}
+
+func (in *Integrator) verifyBundles(of Tree, bundles []tlog.Tile) error {
+	leaves, err := in.store.leaves(of, bundles)
 	if err != nil {
 		return err
 	}
@@ -210,7 +232,7 @@ func (in *Integrator) verify(from, to Tree, bundles []tlog.Tile) error {
 			return fmt.Errorf("%w: bundle %s", errTree, tilePath(t))
 		}
 	}
-	return in.store.proveGrowth(from, to)
+	return nil
 }
 
 // sign signs the checkpoint of a tree, keeps it in the place of head, and publishes it.

@@ -60,14 +60,21 @@ func integrateUntilKilled(ctx context.Context) error {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL) // There is nobody left to see its error.
 		}
 	}
-	for {
+	syncs := left%2 == 0
+	for step := 0; ; step++ {
 		if _, err := in.Step(ctx); err != nil {
 			return err
+		}
+		if syncs && step%3 == 2 {
+			if err := in.Sync(ctx); err != nil {
+				return err
+			}
 		}
 	}
 }
 
-// Integrators are killed at random parts of their steps while the journal grows, and a few times the database is set back to an older copy of itself.
+// Integrators are killed at random parts of their steps while the journal grows, every third time the machine goes down with them, and a few times the database is set
+// back to an older copy of itself.
 // Every checkpoint that was ever signed extends the one before, and in the end everything is in the log, once.
 func TestNoKillAndNoRestoreMakesAFork(t *testing.T) {
 	t.Parallel()
@@ -103,7 +110,7 @@ func TestNoKillAndNoRestoreMakesAFork(t *testing.T) {
 		}
 		last = at
 	}
-	refused := 0
+	refused, lost := 0, 0
 	for i := range kills {
 		w.transfer(1 + rand.IntN(400))
 		if i%(kills/restores) == kills/restores/2 {
@@ -117,6 +124,9 @@ func TestNoKillAndNoRestoreMakesAFork(t *testing.T) {
 		}
 		w.child(w.db.AppURL, skey, rand.IntN(60))
 		judge()
+		if i%3 == 0 {
+			lost += w.losePower()
+		}
 	}
 	w.integrate(w.integrator())
 	judge()
@@ -124,7 +134,7 @@ func TestNoKillAndNoRestoreMakesAFork(t *testing.T) {
 	if want := w.count(`SELECT sum(entries) FROM log_entries`); at.N != want {
 		t.Errorf("%d entries, want %d", at.N, want)
 	}
-	t.Logf("%d kills, %d restores refused, %d checkpoints seen, %d entries", kills, refused, checkpoints, at.N)
+	t.Logf("%d kills, %d files lost, %d restores refused, %d checkpoints seen, %d entries", kills, lost, refused, checkpoints, at.N)
 }
 
 // child runs an integrator in a process of its own until it has killed itself.

@@ -51,11 +51,7 @@ func readRows(ctx context.Context, pool *pgxpool.Pool, after, upTo int64, limit 
 		if err != nil {
 			return nil, fmt.Errorf("translog: read entries: %w", err)
 		}
-		more, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (row, error) {
-			var e row
-			err := r.Scan(&e.seq, &e.entries, &e.bundle)
-			return e, err
-		})
+		more, err := pgx.CollectRows(rows, scanRow)
 		if err != nil {
 			return nil, fmt.Errorf("translog: read entries: %w", err)
 		}
@@ -69,6 +65,11 @@ func readRows(ctx context.Context, pool *pgxpool.Pool, after, upTo int64, limit 
 		after = more[len(more)-1].seq
 	}
 	return taken, nil
+}
+
+func scanRow(r pgx.CollectableRow) (e row, err error) {
+	err = r.Scan(&e.seq, &e.entries, &e.bundle)
+	return e, err
 }
 
 // unbundle returns the entries of rows and their leaf hashes.

@@ -32,7 +32,8 @@ var (
 // Store is a directory with all that the log consists of. It lies outside of the database and of its backups: it remembers what was signed when the
 // database was set back. Under public there is what anybody may read, laid out as it is served.
 //
-// What a method has written is on disk when it returns: file and directory are synced. Files appear whole or not at all.
+// Files appear whole or not at all. The head is on disk when it is swapped. What is public is there a little later, by Sync of an [Integrator]: until then it can be
+// made again from the database.
 type Store struct{ dir string }
 
 // OpenStore returns the store in a directory, which it makes if need be.
@@ -102,7 +103,7 @@ func (s *Store) SwapHead(old, next []byte) error {
 
 // Publish writes a file that anybody may read, in the place of what was there.
 func (s *Store) Publish(name string, data []byte) error {
-	return write(filepath.Join(s.Public(), filepath.FromSlash(name)), data)
+	return put(filepath.Join(s.Public(), filepath.FromSlash(name)), data, false)
 }
 
 // publishAnew is Publish of what may be there already.
@@ -156,18 +157,18 @@ func (s *Store) readTile(t tlog.Tile) ([]byte, error) {
 	return data[:min(len(data), t.W*tlog.HashSize)], nil
 }
 
-// dropPartials removes the partial forms of the tiles that were begun at one size of the log and are whole at another: one of each level, at most.
+// dropPartials removes the partial forms of the tiles that have become whole between two sizes of the log.
 func (s *Store) dropPartials(from, to int64) {
-	s.dropPartial(-1, from, to)
-	for level := 0; from > 0; level++ {
-		s.dropPartial(level, from, to)
+	s.dropPartialsAt(-1, from, to)
+	for level := 0; to > 0; level++ {
+		s.dropPartialsAt(level, from, to)
 		from, to = from/tileWidth, to/tileWidth
 	}
 }
 
-func (s *Store) dropPartial(level int, from, to int64) {
-	if begun := from / tileWidth; from%tileWidth > 0 && to/tileWidth > begun {
-		whole := tlog.Tile{H: tileHeight, L: level, N: begun, W: tileWidth}
+func (s *Store) dropPartialsAt(level int, from, to int64) {
+	for n := from / tileWidth; n < to/tileWidth; n++ {
+		whole := tlog.Tile{H: tileHeight, L: level, N: n, W: tileWidth}
 		os.RemoveAll(filepath.Join(s.Public(), filepath.FromSlash(tilePath(whole))) + ".p") //nolint:errcheck,gosec // what stays does no harm
 	}
 }
@@ -192,7 +193,7 @@ func tilePath(t tlog.Tile) string {
 
 // write puts data in a file's place, on disk, whole.
 func write(name string, data []byte) error {
-	if err := put(name, data); err != nil {
+	if err := put(name, data, true); err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(name))
@@ -201,19 +202,19 @@ func write(name string, data []byte) error {
 // written tells files that are not there yet from one another.
 var written atomic.Uint64
 
-// put is write without the last step: the file's data are on disk, and its name may not be.
-func put(name string, data []byte) error {
+// put puts data in a file's place, whole. If they are to be on disk, the file's name may not be there yet.
+func put(name string, data []byte, onDisk bool) error {
 	dir := filepath.Dir(name)
-	if err := makeDir(dir); err != nil {
-		return err
-	}
 	next := filepath.Join(dir, fmt.Sprintf(".new-%d-%d", os.Getpid(), written.Add(1)))
-	f, err := os.OpenFile(next, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644) //nolint:gosec // for web servers to read
+	f, err := create(next)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+	if onDisk {
+		err = errors.Join(err, f.Sync())
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(next, name) //nolint:gosec // as above
 	}
 	if err != nil {
@@ -222,28 +223,16 @@ func put(name string, data []byte) error {
 	return err
 }
 
-// putting is files of one step, whose names are brought to disk together: a directory is synced once for all that are in it.
-type putting struct {
-	store *Store
-	dirs  map[string]struct{}
-}
-
-func (s *Store) putting() *putting { return &putting{store: s, dirs: make(map[string]struct{})} }
-
-// put writes a file that anybody may read. Until sync, a crash may take its name away again.
-func (p *putting) put(name string, data []byte) error {
-	at := filepath.Join(p.store.Public(), filepath.FromSlash(name))
-	p.dirs[filepath.Dir(at)] = struct{}{}
-	return put(at, data)
-}
-
-func (p *putting) sync() error {
-	for dir := range p.dirs {
-		if err := syncDir(dir); err != nil {
-			return err
-		}
+// create makes a file that is not there, and the directories that it is in.
+func create(name string) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644) //nolint:gosec // for web servers to read
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
 	}
-	return nil
+	if err := makeDir(filepath.Dir(name)); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644) //nolint:gosec // as above
 }
 
 // makeDir makes a directory and those above it, each on disk in the one that holds it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -104,7 +105,7 @@ func (c *Cosigning) publish(at Tree, cosigned []byte, enough bool) error {
 	if err != nil || !enough || witnessed.N >= at.N {
 		return err
 	}
-	return c.log.Store.Publish(witnessedFile, cosigned)
+	return write(filepath.Join(c.log.Store.Public(), witnessedFile), cosigned) // Nobody else has it.
 }
 
 // errSizes means that a proof was asked for between sizes that there is none between.

@@ -1,0 +1,137 @@
+package translog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// ErrTilesLost means that what was published is not in the store any more, and not in the database either.
+var ErrTilesLost = errors.New("translog: what was published is lost")
+
+// Sync brings to disk what was published so far, notes how far that is, and removes the partial forms of tiles that are whole on disk. A step does not wait for it:
+// until then the entries are in the database, and a signed head is on disk at once. It is called every now and then, by any process.
+func (in *Integrator) Sync(context.Context) error {
+	head, err := in.store.Head()
+	if err != nil || head == nil {
+		return err
+	}
+	at, err := openCheckpoint(head, in.key.Verifier)
+	if err != nil {
+		return err
+	}
+	before, err := in.store.synced(in.key.Verifier)
+	if err != nil || before == at {
+		return err
+	}
+	if err := in.store.sync(head); err != nil {
+		return err
+	}
+	in.store.dropPartials(before.N, at.N)
+	return nil
+}
+
+// sync brings all to disk that was written before head was signed.
+func (s *Store) sync(head []byte) error {
+	dir, err := os.Open(s.dir)
+	if err != nil {
+		return err
+	}
+	defer dir.Close() //nolint:errcheck // it is only read
+	if err := syncFileSystem(dir); err != nil {
+		return fmt.Errorf("translog: sync the store: %w", err)
+	}
+	return write(filepath.Join(s.dir, "synced"), head)
+}
+
+// synced returns the tree of which all is on disk.
+func (s *Store) synced(key note.Verifier) (Tree, error) {
+	head, err := os.ReadFile(filepath.Join(s.dir, "synced")) //nolint:gosec // a name of ours in the store
+	if errors.Is(err, fs.ErrNotExist) {
+		return emptyTree(), nil
+	}
+	if err != nil {
+		return Tree{}, err
+	}
+	return openCheckpoint(head, key)
+}
+
+// mend makes tiles again that were published and not yet on disk when the machine stopped. Where only processes have stopped, there are none.
+func (in *Integrator) mend(ctx context.Context, noted position, at Tree) error {
+	synced, err := in.store.synced(in.key.Verifier)
+	if err != nil || synced.N >= at.N || in.verify(synced, at, bundlesBetween(synced.N, at.N)) == nil {
+		return err
+	}
+	for base := synced; base.N < at.N; {
+		rows, err := in.published(ctx, base.N, noted)
+		if err != nil {
+			return err
+		}
+		if rows = upTo(rows, at.N-base.N); len(rows) == 0 {
+			return fmt.Errorf("%w: entries from %d on", ErrTilesLost, base.N)
+		}
+		if base, err = in.extend(base, rows); err != nil {
+			return err
+		}
+		if base.N == at.N && base != at {
+			return fmt.Errorf("%w: entries from %d on are others in the database", ErrTilesLost, synced.N)
+		}
+	}
+	return in.Sync(ctx)
+}
+
+// bundlesBetween returns the bundles that have entries from one size of the log up to another.
+func bundlesBetween(from, to int64) []tlog.Tile {
+	var bundles []tlog.Tile
+	for n := from / tileWidth; n*tileWidth < to; n++ {
+		bundles = append(bundles, tlog.Tile{H: tileHeight, L: -1, N: n, W: int(min(tileWidth, to-n*tileWidth))})
+	}
+	return bundles
+}
+
+const rowsFromSQL = `
+SELECT e.seq, e.entries, e.bundle
+FROM log_positions p
+JOIN log_entries e USING (seq)
+WHERE p.first_index >= $1
+ORDER BY p.first_index
+LIMIT $2`
+
+// published returns rows that are in the log from an index on: those that the database has noted, and then those that come next.
+func (in *Integrator) published(ctx context.Context, from int64, noted position) ([]row, error) {
+	const page = 1 << 10
+	found, err := in.pool.Query(ctx, rowsFromSQL, from, page)
+	if err != nil {
+		return nil, fmt.Errorf("translog: read entries: %w", err)
+	}
+	rows, err := pgx.CollectRows(found, scanRow)
+	if err != nil {
+		return nil, fmt.Errorf("translog: read entries: %w", err)
+	}
+	if len(rows) == page {
+		return rows, nil
+	}
+	more, err := readRows(ctx, in.pool, noted.seq, math.MaxInt64, maxTaken)
+	if from > noted.size { // Then none of them was noted.
+		more = more[len(upTo(more, from-noted.size)):]
+	}
+	return append(rows, more...), err
+}
+
+// upTo returns the first of rows, as long as they have no more than n entries.
+func upTo(rows []row, n int64) []row {
+	for i, r := range rows {
+		if n -= int64(r.entries); n < 0 {
+			return rows[:i]
+		}
+	}
+	return rows
+}

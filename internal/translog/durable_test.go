@@ -1,0 +1,191 @@
+package translog
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// losePower does to what was published since the last Sync what a machine may do that stops: some of it is as it was, some is gone, some is there and empty. It
+// returns how many files it took.
+func (w *world) losePower() (lost int) {
+	w.t.Helper()
+	for _, name := range w.unsynced() {
+		switch rand.IntN(3) {
+		case 0:
+			continue
+		case 1:
+			w.must(os.Remove(name))
+		case 2:
+			w.must(os.Truncate(name, 0))
+		}
+		lost++
+	}
+	return lost
+}
+
+// unsynced returns what was written since the last Sync.
+func (w *world) unsynced() (names []string) {
+	w.t.Helper()
+	var since time.Time
+	if synced, err := os.Stat(filepath.Join(w.store.dir, "synced")); err == nil {
+		since = synced.ModTime()
+	}
+	w.must(filepath.WalkDir(w.store.Public(), func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.ModTime().After(since) {
+			names = append(names, name)
+		}
+		return err
+	}))
+	return names
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// What was published and not on disk yet is made again from the database when the machine comes back, whatever of it is gone.
+func TestWhatAMachineLosesIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	remove := func(name string) error { return os.Remove(name) }
+	empty := func(name string) error { return os.Truncate(name, 0) }
+	flip := func(name string) error {
+		data, err := os.ReadFile(name) //nolint:gosec // of the test's own directory
+		if err != nil {
+			return err
+		}
+		data[len(data)/2] ^= 1
+		return os.WriteFile(name, data, 0o600)
+	}
+	for name, test := range map[string]struct {
+		lose   func(name string) error
+		synced int // After how many of three rounds all was synced.
+		forget string
+	}{
+		"gone":                 {remove, 1, ""},
+		"gone, all of it":      {remove, 0, ""},
+		"empty":                {empty, 1, ""},
+		"damaged":              {flip, 2, ""},
+		"gone and never noted": {remove, 1, `DELETE FROM log_positions WHERE first_index > 1`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			in := w.integrator()
+			for round := range 3 {
+				w.transfer(400)
+				w.integrate(in)
+				if round < test.synced {
+					w.must(in.Sync(t.Context()))
+				}
+			}
+			before, entries := w.everything()
+			if test.forget != "" {
+				w.exec(`SET session_replication_role = replica;` + test.forget + `; RESET session_replication_role`)
+			}
+			lost := w.unsynced()
+			if len(lost) < 3 {
+				t.Fatalf("only %d files would be lost", len(lost))
+			}
+			for _, file := range lost {
+				w.must(test.lose(file))
+			}
+			w.integrate(w.integrator())
+			after, again := w.everything()
+			if after != before || len(again) != len(entries) {
+				t.Errorf("%v after it, %v before", after, before)
+			}
+			if synced, err := w.store.synced(w.key.Verifier); err != nil || synced != after {
+				t.Errorf("synced up to %v of %v (%v)", synced, after, err)
+			}
+			w.transfer(300)
+			w.integrate(w.integrator())
+			later, _ := w.everything()
+			if err := w.store.proveGrowth(before, later); err != nil || later.N != before.N+300 {
+				t.Errorf("%v after %v (%v)", later, before, err)
+			}
+		})
+	}
+}
+
+// If the database was set back as well, what is lost is lost. Nothing is signed then, and nothing is put in its place.
+func TestWhatIsLostInBothPlacesIsNotReplaced(t *testing.T) {
+	t.Parallel()
+	for name, back := range map[string]string{
+		"gone":    `DELETE FROM log_positions WHERE first_index > 10; DELETE FROM log_entries WHERE seq NOT IN (SELECT seq FROM log_positions)`,
+		"another": `UPDATE log_entries SET bundle = set_byte(bundle, 20, 65) WHERE seq = (SELECT max(seq) FROM log_entries)`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			in := w.integrator()
+			w.integrate(in)
+			w.must(in.Sync(t.Context()))
+			for range 3 {
+				w.transfer(20)
+				w.integrate(in)
+			}
+			head, err := w.store.Head()
+			w.must(err)
+			w.exec(`SET session_replication_role = replica;` + back + `; RESET session_replication_role`)
+			for _, file := range w.unsynced() {
+				w.must(os.Remove(file))
+			}
+			for range 2 {
+				if n, err := w.integrator().Step(t.Context()); n != 0 || !errors.Is(err, ErrTilesLost) {
+					t.Fatalf("%d taken, %v", n, err)
+				}
+				w.transfer(1)
+			}
+			if now, err := w.store.Head(); err != nil || !bytes.Equal(now, head) {
+				t.Errorf("another head was signed (%v)", err)
+			}
+		})
+	}
+}
+
+// Partial forms of a tile stay until the whole one is on disk, and no longer; those of the tiles at the edge stay.
+func TestPartialTilesStayUntilWholeOnesAreOnDisk(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	in := w.integrator()
+	partials := func() []string {
+		t.Helper()
+		names, err := fs.Glob(os.DirFS(w.store.Public()), "tile/*/*.p/*")
+		w.must(err)
+		return names
+	}
+	for range 4 {
+		w.transfer(100)
+		w.integrate(in)
+	}
+	if got := partials(); len(got) < 8 {
+		t.Errorf("before it is synced there are only %q", got)
+	}
+	w.must(in.Sync(t.Context()))
+	at, _ := w.everything()
+	edge := fmt.Sprint(at.N % tileWidth)
+	for _, name := range partials() {
+		if !strings.HasPrefix(name, "tile/0/001.p/") && !strings.HasPrefix(name, "tile/entries/001.p/") && !strings.HasPrefix(name, "tile/1/000.p/") {
+			t.Errorf("%s stays", name)
+		}
+	}
+	if !slices.Contains(partials(), "tile/entries/001.p/"+edge) || !slices.Contains(partials(), "tile/0/001.p/"+edge) {
+		t.Errorf("the edge is missing: %q", partials())
+	}
+}
