@@ -100,7 +100,8 @@ func (p *promise) read(values map[string]string) (err error) {
 	if p.size, err = number(values["size"]); err != nil || p.size == 0 {
 		return badPromise("its size is not a number")
 	}
-	if p.sig, err = base64.RawURLEncoding.Strict().DecodeString(values["sig"]); err != nil || len(p.sig) != ed25519.SignatureSize || len(values["sig"]) != 86 {
+	var ok bool
+	if p.sig, ok = decoded(base64.RawURLEncoding, values["sig"], ed25519.SignatureSize); !ok {
 		return badPromise("its signature is not one")
 	}
 	if p.batch {
@@ -114,8 +115,8 @@ func (p *promise) read(values map[string]string) (err error) {
 		hashes = append(hashes, strings.Split(values["proof"], ",")...)
 	}
 	for i, text := range hashes {
-		hash, err := base64.RawURLEncoding.Strict().DecodeString(text)
-		if err != nil || len(hash) != 32 || len(text) != 43 {
+		hash, ok := decoded(base64.RawURLEncoding, text, len(tree.Hash{}))
+		if !ok {
 			return badPromise("its hashes are not base64url of 32 bytes")
 		}
 		if i == 0 {
@@ -125,6 +126,15 @@ func (p *promise) read(values map[string]string) (err error) {
 		}
 	}
 	return nil
+}
+
+// decoded reads base64 of so many bytes, in the one way in which it is written.
+func decoded(encoding *base64.Encoding, text string, size int) ([]byte, bool) {
+	if len(text) != encoding.EncodedLen(size) { // Line breaks within it would be ignored.
+		return nil, false
+	}
+	data, err := encoding.Strict().DecodeString(text)
+	return data, err == nil && len(data) == size
 }
 
 func number(text string) (uint64, error) {
@@ -141,8 +151,8 @@ func (p *promise) take(leaves []string) error {
 		return fault.New(fault.Incomplete, "promise", "a batch's promise is of the leaf hashes of its results, in their order").Differ(p.size, len(leaves))
 	}
 	for _, text := range leaves {
-		hash, err := base64.StdEncoding.Strict().DecodeString(strings.TrimSpace(text))
-		if err != nil || len(hash) != 32 {
+		hash, ok := decoded(base64.StdEncoding, text, len(tree.Hash{}))
+		if !ok {
 			return fault.New(fault.Incomplete, "promise", "%.60q is not a leaf hash in base64", text)
 		}
 		p.leaves = append(p.leaves, tree.Hash(hash))
@@ -156,7 +166,7 @@ func (p *promise) verify(o Options) error {
 		return err
 	}
 	text := fmt.Sprintf("ballast-promise/v1\n%s\n%s\n%s\n", o.Key.Origin(), p.byText, base64.StdEncoding.EncodeToString(root))
-	if public := o.Key.Public(); len(public) != ed25519.PublicKeySize || !ed25519.Verify(public, []byte(text), p.sig) {
+	if !ed25519.Verify(o.Key.Public(), []byte(text), p.sig) {
 		return fault.New(fault.Tampered, "promise", "the signature is not one of the log %s over this promise", o.Key.Origin())
 	}
 	return nil

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -201,7 +200,7 @@ func parseReceipt(data []byte) (*parsedReceipt, error) {
 	}
 	line, rest, _ = bytes.Cut(rest, []byte("\n"))
 	text, ok = bytes.CutPrefix(line, []byte("index "))
-	if p.index, err = strconv.ParseUint(string(text), 10, 63); !ok || err != nil || strconv.FormatUint(p.index, 10) != string(text) {
+	if p.index, err = number(string(text)); !ok || err != nil {
 		return nil, bad("its index is missing or not a number")
 	}
 	for {
@@ -209,8 +208,8 @@ func parseReceipt(data []byte) (*parsedReceipt, error) {
 		if ok && len(line) == 0 {
 			break
 		}
-		hash, err := base64.StdEncoding.Strict().DecodeString(string(line))
-		if !ok || err != nil || len(hash) != 32 || len(line) != 44 || len(p.proof) == maxProof {
+		hash, right := decoded(base64.StdEncoding, string(line), len(tree.Hash{}))
+		if !right || len(p.proof) == maxProof {
 			return nil, bad("its proof is not hashes in base64, and then an empty line")
 		}
 		p.proof = append(p.proof, hash)
@@ -222,7 +221,7 @@ func parseReceipt(data []byte) (*parsedReceipt, error) {
 // split takes the entry and the openings out of the extra data.
 func (p *parsedReceipt) split(extra []byte) bool {
 	lines := bytes.Split(extra, []byte("\n"))
-	if last := len(lines) - 1; last < 1 || len(lines[last]) > 0 {
+	if last := len(lines) - 1; len(lines[last]) > 0 || last == 0 {
 		return false
 	}
 	p.entry, p.openings = lines[0], lines[1:len(lines)-1]

@@ -44,8 +44,8 @@ func (k *Key) Origin() string { return k.verifier.Name() }
 // Public is the 32 bytes of the Ed25519 key.
 func (k *Key) Public() []byte {
 	typed, err := base64.StdEncoding.DecodeString(k.text[len(k.Origin())+len("+01234567+"):])
-	if err != nil || len(typed) != 33 {
-		return nil
+	if err != nil { // note.NewVerifier has decoded it, and takes no other kind of key than Ed25519.
+		panic("signed: a verifier of a key that is not base64: " + err.Error())
 	}
 	return typed[1:]
 }
@@ -61,11 +61,6 @@ type Checkpoint struct {
 	Enough   bool
 	// Extended tells that there are lines that are signed and not understood.
 	Extended bool
-}
-
-// Same tells whether two checkpoints say the same of a log.
-func (c *Checkpoint) Same(o *Checkpoint) bool {
-	return c.Origin == o.Origin && c.Size == o.Size && c.Root == o.Root
 }
 
 // Latest returns the latest time that a witness of the policy gave, or the zero time.

@@ -98,10 +98,7 @@ func (b *Builder) Root() Hash {
 	var root *Hash
 	for level := range maxLevels {
 		hashes := b.levels[level]
-		if len(hashes) == Width { // It is the last of the tile above.
-			continue
-		}
-		// The hashes are perfect subtrees of one size; from the right, those of the lowest bits come first.
+		// The hashes are perfect subtrees of one size; from the right, those of the lowest bits come first. A full tile has none: it is the last of the tile above.
 		for n := 1; n < Width; n *= 2 {
 			if len(hashes)&n == 0 {
 				continue
