@@ -64,7 +64,7 @@ func (p *Parser) epoch(r *reader, e *Entry) {
 	for _, m := range p.inner.members[:p.inner.n] {
 		name, value := []byte(m.name), p.inner.b[m.from:m.until]
 		n, ok := millionths(value)
-		if m.shape != shapeString || !ok || n == 0 || !className(name) {
+		if !ok || n == 0 || !className(name) { // Objects and arrays are no decimals.
 			r.refuse(4, "decimals above zero by class")
 			return
 		}

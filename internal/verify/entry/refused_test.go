@@ -165,7 +165,7 @@ var bad = map[string][]string{
 	"a word":                              {"", "Epoch", "e-poch", "epoch1", strings.Repeat("e", 41)},
 	"a whole number":                      {"", "-0", "-", "--1", "01", "1.5", "9223372036854775808"},
 	"a decimal":                           {"", "-", "--1", "1.", ".5", "-.5", "1.2.3", "01", "-01", "1x", strings.Repeat("1", 61)},
-	"base64 of the right length":          {"", "=" + key32[1:], strings.Repeat("A", 42) + "B=", key32 + "AAAA", sig64 + "AAAA", strings.Repeat("A", 84) + "AB=="},
+	"base64 of the right length":          {"", "=" + key32[1:], strings.Repeat("A", 42) + "B=", strings.Repeat("A", 42) + "==", key32 + "AAAA", sig64 + "AAAA", strings.Repeat("A", 400), strings.Repeat("A", 84) + "AB=="},
 	"one of the words that may be here":   {"", "Open", "opened"},
 }
 

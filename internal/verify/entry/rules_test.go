@@ -68,6 +68,7 @@ func TestMembersOfEntries(t *testing.T) {
 		{"transaction", map[string]string{"postings": postings("SCH", "issuance/"+anID("prov")+"@0", private)}, "a public account"},
 		{"transaction", map[string]string{"postings": postings("SCH", "issuance/"+anID("prov")+"@", private)}, "a public account"},
 		{"transaction", map[string]string{"postings": postings("SCH", "issuance/"+anID("prov")+"@07", private)}, "a public account"},
+		{"transaction", map[string]string{"postings": postings("SCH", "issuance/"+anID("prov")+"@9223372036854775808", private)}, "a public account"},
 		{"transaction", map[string]string{"postings": postings("SCH", "issuance/"+anID("pldg")+"@7", private)}, "a public account"},
 		{"transaction", map[string]string{"postings": postings("SCH", "backing/"+anID("prov")+"@7", private)}, "a public account"},
 		{"transaction", map[string]string{"postings": postings("SCH", "rounding/USD@7", private)}, "a public account"},
