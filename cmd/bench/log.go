@@ -122,14 +122,9 @@ func (r *rig) apiWithoutLog(ctx context.Context) (*rig, error) {
 	other.addr = addr
 	other.api = exec.CommandContext(ctx, binary, "serve") //nolint:gosec // as above
 	other.api.Env = append(os.Environ(), "DATABASE_URL="+r.server.URL("ballast", "bench_api", appPassword), "BALLAST_ADDR="+addr)
-	if err := other.api.Start(); err != nil {
-		return nil, err
-	}
-	r.cleanup = append(r.cleanup, func() {
-		_ = other.api.Process.Signal(os.Interrupt)
-		_ = other.api.Wait()
-	})
-	return &other, other.awaitReady(ctx)
+	err = other.runAPI(ctx, "api-without-log.log")
+	r.cleanup = other.cleanup
+	return &other, err
 }
 
 // logRound measures one of the two, with the guard that wants entries in force for the one that writes them.

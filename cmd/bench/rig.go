@@ -192,7 +192,12 @@ func (r *rig) startAPI(ctx context.Context) error {
 	if err := r.keepLog(ctx); err != nil {
 		return err
 	}
-	log, err := os.Create(filepath.Join(r.dir, "api.log"))
+	return r.runAPI(ctx, "api.log")
+}
+
+// runAPI runs what startAPI has put together, with its access log in a file of that name, until the end.
+func (r *rig) runAPI(ctx context.Context, name string) error {
+	log, err := os.Create(filepath.Join(r.dir, name)) //nolint:gosec // a name of ours
 	if err != nil {
 		return err
 	}
@@ -200,9 +205,10 @@ func (r *rig) startAPI(ctx context.Context) error {
 	if err := r.api.Start(); err != nil {
 		return err
 	}
+	api := r.api
 	r.cleanup = append(r.cleanup, func() {
-		_ = r.api.Process.Signal(os.Interrupt)
-		_ = r.api.Wait()
+		_ = api.Process.Signal(os.Interrupt)
+		_ = api.Wait()
 	})
 	return r.awaitReady(ctx)
 }
