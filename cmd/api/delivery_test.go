@@ -365,7 +365,7 @@ func sorted(counts map[string]int) string {
 // grants have it, and nothing is granted twice. BALLAST_LONG=1 makes it ten thousand.
 func TestEveryRedemptionEndsOnceWhateverFails(t *testing.T) {
 	t.Parallel()
-	n, every, within := 150, int64(40), time.Minute
+	n, every, within := 100, int64(25), time.Minute
 	if os.Getenv("BALLAST_LONG") == "1" {
 		n, every, within = 10_000, 250, 30*time.Minute
 	}

@@ -167,7 +167,7 @@ func (p *process) checkPrivateFiles(dir string) {
 
 func TestDevRecoversFromTheDeathOfPostgres(t *testing.T) {
 	t.Parallel()
-	dir := pgtest.DataDir(t)
+	dir := pgtest.ClusterDir(t)
 	p := startDev(t, dir, nil)
 	before := postmaster(t, dir)
 	if err := syscall.Kill(before, syscall.SIGKILL); err != nil {
@@ -186,7 +186,7 @@ func TestDevRecoversFromTheDeathOfPostgres(t *testing.T) {
 
 func TestSecondDevOnTheSameDirectoryIsRefused(t *testing.T) {
 	t.Parallel()
-	dir := pgtest.DataDir(t)
+	dir := pgtest.ClusterDir(t)
 	p := startDev(t, dir, nil, "--no-demo")
 	env := []string{"BALLAST_ADDR=127.0.0.1:0", "BALLAST_DATA_DIR=" + dir}
 	runBinary(t, env, "dev").want(t, 1, "in use", dir)
@@ -201,7 +201,7 @@ func TestSecondDevOnTheSameDirectoryIsRefused(t *testing.T) {
 // The limit that an operator tries out is not in the way of the demo data.
 func TestDemoDataUnderARateLimit(t *testing.T) {
 	t.Parallel()
-	p := startDev(t, pgtest.DataDir(t), []string{"BALLAST_RATE_LIMIT=6/s"})
+	p := startDev(t, pgtest.ClusterDir(t), []string{"BALLAST_RATE_LIMIT=6/s"})
 	if got := p.stdout.String(); !strings.Contains(got, "export ALICE_KEY=") {
 		t.Errorf("no keys were printed:\n%s", got)
 	}

@@ -56,7 +56,7 @@ func (p *process) pay(d demoAccounts, key, idempotencyKey string) (acknowledged 
 // Stopping under load, what was committed is exactly what was acknowledged.
 func TestStoppingAnswersWhatItAccepted(t *testing.T) {
 	t.Parallel()
-	dir := pgtest.DataDir(t)
+	dir := pgtest.ClusterDir(t)
 	p := startDev(t, dir, nil)
 	accounts, key := readDemo(t, dir), exportsOf(p)["ALICE_KEY"]
 

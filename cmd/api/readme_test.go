@@ -37,19 +37,19 @@ var (
 // TestReadmeWalk pastes the walk through the main job. One call is refused: more than there is.
 func TestReadmeWalk(t *testing.T) {
 	t.Parallel()
-	pasteWalk(t, "A walk through the main job", 1)
+	pasteWalk(t, "A walk through the main job", pgtest.DataDir(t), 1)
 }
 
 // TestReadmeCollateralWalk pastes the other one. Two calls are refused: an operator alone, and a mint while the coverage is too low.
 func TestReadmeCollateralWalk(t *testing.T) {
 	t.Parallel()
-	pasteWalk(t, "A walk through collateral", 2)
+	pasteWalk(t, "A walk through collateral", pgtest.ClusterDir(t), 2)
 }
 
 // TestReadmeRedemptionWalk pastes the third, with examples/provider at work. Nothing is refused.
 func TestReadmeRedemptionWalk(t *testing.T) {
 	t.Parallel()
-	pasteWalk(t, "A walk through redemption", 0)
+	pasteWalk(t, "A walk through redemption", pgtest.ClusterDir(t), 0)
 }
 
 // TestReadmeLogWalk pastes the fourth, with ballast-verify at work. One call is refused: liabilities that are not what the log says.
@@ -58,7 +58,7 @@ func TestReadmeLogWalk(t *testing.T) {
 	if _, err := exec.LookPath("psql"); err != nil {
 		t.Skip("psql is not there, which the walk changes a row with")
 	}
-	out := pasteWalk(t, "A walk through the log", 1)
+	out := pasteWalk(t, "A walk through the log", pgtest.ClusterDir(t), 1)
 	for line, want := range map[string]int{"\nVERIFIED": 7, "\nTAMPERED": 3, "\nexit status 1\n": 3} {
 		if got := strings.Count("\n"+out, line); got != want {
 			t.Errorf("%q is there %d times, want %d:\n%s", line, got, want, out)
@@ -71,7 +71,7 @@ var verifierBinary = sync.OnceValues(func() (string, error) { return buildBeside
 
 // pasteWalk pastes a walk of README.md into a shell as a reader would, but for a port and a data directory of its own, and for programs that are copied instead of
 // built. It looks for every answer that the text promises, and for as many refusals.
-func pasteWalk(t *testing.T, heading string, refusals int) string {
+func pasteWalk(t *testing.T, heading, dir string, refusals int) string {
 	t.Helper()
 	walk := readme(t, heading)
 	var script strings.Builder
@@ -80,7 +80,7 @@ func pasteWalk(t *testing.T, heading string, refusals int) string {
 		script.WriteString(block[1])
 	}
 	script.WriteString("wait\n")
-	address, called, dir := freeAddress(t), freeAddress(t), pgtest.DataDir(t)
+	address, called := freeAddress(t), freeAddress(t)
 	text := strings.NewReplacer(append(copies(t),
 		"127.0.0.1:8080", address, "/tmp/ballast-collateral-$$", dir, "/tmp/ballast-redemption-$$", dir, "/tmp/ballast-log-XXXXXX", dir+"/XXXXXX",
 		"127.0.0.1:9090", called, "./provider-example ", "./provider-example --ballast http://"+address+" --listen "+called+" ",

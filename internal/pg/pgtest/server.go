@@ -37,10 +37,10 @@ type Server struct {
 	opts embedded.Options
 }
 
-// NewServer starts a server, which is stopped and removed with the test. It takes about a second.
+// NewServer starts a server, which is stopped and removed with the test. Its cluster is a copy, as ClusterDir makes it.
 func NewServer(t testing.TB, opts ServerOptions) *Server {
 	t.Helper()
-	dir := DataDir(t)
+	dir := ClusterDir(t)
 	s := &Server{t: t, opts: embedded.Options{
 		DataDir:   dir,
 		Log:       slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
