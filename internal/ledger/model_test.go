@@ -49,7 +49,7 @@ func long() bool { return os.Getenv("BALLAST_LONG") == "1" }
 func TestBooksAgreeWithTheModel(t *testing.T) {
 	t.Parallel()
 	b := newBooks(t, ledger.Options{})
-	want := int64(4_000)
+	want := int64(2_000)
 	if long() {
 		want = 100_000
 	}

@@ -13,9 +13,7 @@ func TestAnOpeningCostsAFewRowsForEachTransactionBefore(t *testing.T) {
 	pledge := w.pledge(w.provider, h100, 100_000*hour, 1000*time.Hour)
 	read := func(mints int) int64 {
 		t.Helper()
-		for range mints {
-			w.mint(w.provider, pledge, hour)
-		}
+		w.mintAtOnce(mints, w.provider, pledge)
 		from := w.later()
 		w.mint(w.provider, pledge, hour)
 		to := w.later()

@@ -380,10 +380,8 @@ func TestAStatementReadsItsPeriod(t *testing.T) {
 		return rows
 	}
 	before := read()
-	for range 300 {
-		w.mint(w.rival, theirs, hour)
-		w.mint(w.provider, pledge, hour)
-	}
+	w.mintAtOnce(300, w.rival, theirs)
+	w.mintAtOnce(300, w.provider, pledge)
 	if after := read(); after > before+150 { // Halving looks at a few more, of some 1,200.
 		t.Errorf("a statement of one mint read %d rows of postings, and %d once there were more", before, after)
 	}

@@ -3,6 +3,7 @@ package settlement_test
 import (
 	"context"
 	"crypto/rand"
+	"sync"
 	"testing"
 	"time"
 
@@ -120,6 +121,25 @@ func (w *world) mint(provider, pledge uuid.UUID, amount int64) *ledger.Transacti
 		w.t.Fatal(err)
 	}
 	return m.Transaction
+}
+
+// mintAtOnce mints an hour n times, so that the books take them in groups.
+func (w *world) mintAtOnce(n int, provider, pledge uuid.UUID) {
+	w.t.Helper()
+	var all sync.WaitGroup
+	for range n {
+		all.Go(func() {
+			_, _, err := w.store.Mint(w.t.Context(), providers.NewMint{
+				Call: call(provider), ProviderID: provider, PledgeID: pledge, AccountID: w.account, Amount: money.Micros(hour),
+			})
+			if err != nil {
+				w.t.Error(err)
+			}
+		})
+	}
+	if all.Wait(); w.t.Failed() {
+		w.t.FailNow()
+	}
 }
 
 func (w *world) redeem(provider uuid.UUID, class string, amount int64) *redeem.Redemption {

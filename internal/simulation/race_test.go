@@ -42,7 +42,7 @@ type ring struct {
 // journal, whether it was backed when it was made.
 func TestMintsRaceWhatTheyRelyOn(t *testing.T) {
 	t.Parallel()
-	races := 60
+	races := 30
 	if os.Getenv("BALLAST_LONG") != "" {
 		races = 2_500
 	}

@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 // BALLAST_LONG are taken in four worlds at once, and need more time than a test has by default: -timeout 3h.
 func TestTenYears(t *testing.T) {
 	t.Parallel()
-	seed, n, worlds := uint64(time.Now().UnixNano()), 1500, 1
+	seed, n, worlds := uint64(time.Now().UnixNano()), 1000, 1
 	if os.Getenv("BALLAST_LONG") != "" {
 		n, worlds = 250_000, 4
 	}

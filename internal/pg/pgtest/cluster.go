@@ -105,7 +105,7 @@ func save(dir, path string) (saved, error) {
 		s.uid, s.gid = int(stat.Uid), int(stat.Gid)
 	}
 	if info.Mode().IsRegular() {
-		s.data, err = os.ReadFile(path) //nolint:gosec // of a directory that was made for this
+		s.data, err = os.ReadFile(path)
 	}
 	return s, err
 }
