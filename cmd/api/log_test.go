@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
@@ -77,4 +78,24 @@ func TestMistakesWithTheLog(t *testing.T) {
 	}
 	runBinary(t, append(env, "BALLAST_LOG_WITNESSES=/none"), "version").want(t, 2, "BALLAST_LOG_WITNESSES")
 	runBinary(t, nil, "log", "keygen", "a name").want(t, 2, "no spaces")
+}
+
+// A server publishes proofs of liabilities by itself, as entries of its log.
+func TestServePublishesLiabilitiesByItself(t *testing.T) {
+	t.Parallel()
+	d := pgtest.New(t, seeded())
+	p := startServe(t, d.AppURL, logEnvironment(t)...)
+	p.eventually("a proof of liabilities that is in the log", func() bool {
+		var published struct {
+			Data []struct {
+				Asset string
+				Index *int64
+			}
+		}
+		status, body := p.get("/v1/log/liabilities")
+		if err := json.Unmarshal([]byte(body), &published); err != nil || status != http.StatusOK {
+			t.Fatalf("%d %s (%v)", status, body, err)
+		}
+		return len(published.Data) == 1 && published.Data[0].Asset == "SCH" && published.Data[0].Index != nil
+	})
 }
