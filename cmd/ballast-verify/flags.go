@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -88,9 +87,7 @@ func (f *output) tell(p *program, r *verify.Report, began time.Time) error {
 	}
 	switch {
 	case f.JSON:
-		encoder := json.NewEncoder(p.stdout)
-		encoder.SetIndent("", "  ")
-		err = encoder.Encode(r.JSON())
+		err = writeJSON(p.stdout, r)
 	case f.Quiet:
 		_, err = fmt.Fprintln(p.stdout, r.OneLine())
 	default:

@@ -31,17 +31,29 @@ func (c *fetchCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
+	if err := keptKey(c.Dir, &o); err != nil {
+		return err
+	}
 	if o.Key == nil {
 		o.Pinned = true
-		if o.Key, err = verify.PinnedKey(c.Dir); err == nil && o.Key == nil {
-			o.Key, err = verify.PublishedKey(ctx, from)
-		}
-		if err != nil {
+		if o.Key, err = verify.PublishedKey(ctx, from); err != nil {
 			return err
 		}
 	}
 	o.Progress = c.progress(p, "files")
 	return c.tell(p, verify.Fetch(ctx, from, c.Dir, o), began)
+}
+
+// keptKey takes the key that a directory was fetched with, unless one was given or there is none.
+func keptKey(dir string, o *verify.Options) error {
+	if o.Key != nil {
+		return nil
+	}
+	key, given, err := verify.PinnedKey(dir)
+	if key != nil {
+		o.Key, o.Kept, o.Pinned = key, true, !given
+	}
+	return err
 }
 
 // checkCommand verifies a log.
@@ -66,9 +78,8 @@ func (c *checkCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	if o.Key == nil && !strings.Contains(c.Place, "://") {
-		o.Pinned = true
-		if o.Key, err = verify.PinnedKey(c.Place); err != nil {
+	if !strings.Contains(c.Place, "://") {
+		if err := keptKey(c.Place, &o); err != nil {
 			return err
 		}
 	}

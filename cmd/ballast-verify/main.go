@@ -4,11 +4,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -49,8 +51,35 @@ func run(ctx context.Context, args []string, p *program) int {
 	if verdict, ok := errors.AsType[verdictError](err); ok {
 		return int(verdict.verdict)
 	}
-	_, _ = fmt.Fprintln(p.stderr, "ballast-verify: "+(&verify.Report{Verdict: fault.Incomplete, Faults: []*fault.Fault{fault.Of(err)}}).OneLine())
-	return int(fault.Of(err).Verdict)
+	report := verify.Unable(name(args), err)
+	if !wantsJSON(args) {
+		_, _ = fmt.Fprintln(p.stderr, "ballast-verify: "+report.OneLine())
+	} else if err := writeJSON(p.stdout, report); err != nil {
+		_, _ = fmt.Fprintln(p.stderr, "ballast-verify: "+err.Error())
+	}
+	return int(report.Verdict)
+}
+
+// name is that of the command, if there is one.
+func name(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return args[0]
+}
+
+// wantsJSON tells whether an error is to be told as a report. The arguments are looked at as they are, since what is wrong may be one of them.
+func wantsJSON(args []string) bool {
+	if end := slices.Index(args, "--"); end >= 0 {
+		args = args[:end]
+	}
+	return slices.Contains(args, "--json")
+}
+
+func writeJSON(w io.Writer, r *verify.Report) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(r.JSON())
 }
 
 // verdictError says that the report has told what there is to tell.

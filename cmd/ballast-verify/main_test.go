@@ -46,9 +46,21 @@ func TestTheWholeWay(t *testing.T) {
 	state := filepath.Join(dir, "state.json")
 
 	runIn(t, "fetch", server.URL, copied).want(t, 0, "pinned on first use")
+	runIn(t, "check", copied).want(t, 0, "kept in the directory, pinned on first use")
+	runIn(t, "fetch", server.URL, copied).want(t, 0, "kept in the directory, pinned on first use")
 	runIn(t, "fetch", server.URL, copied, "--key-file", key).want(t, 0, "VERIFIED: fetch")
-	runIn(t, "check", copied).want(t, 0, "pinned on first use")
+	runIn(t, "check", copied).want(t, 0, "kept in the directory: it was given")
 	runIn(t, "check", copied, "--key-file", key, "--witnesses", filepath.Join(dir, "policy"), "--view", m.View, "--max-age", "1h").want(t, 0, "every private balance")
+	policy, strict := filepath.Join(dir, "policy"), filepath.Join(dir, "strict")
+	if err := os.WriteFile(strict, logtest.NewKeys(77, 3).Policy(3), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range [][]string{{"fetch", server.URL, filepath.Join(dir, "another"), "--key-file", key}, {"fetch", server.URL, copied}, {"check", copied}} {
+		command = append(command, "--evidence", evidence)
+		runIn(t, append(command, "--witnesses", policy, "--max-age", "1h")...).want(t, 0, "enough witnesses")
+		runIn(t, append(command, "--witnesses", strict)...).want(t, 2, "too few witnesses")
+		runIn(t, append(command, "--max-age", "1ns")...).want(t, 3, "is older than 1ns")
+	}
 	runIn(t, "check", server.URL, "--state", state).want(t, 2, "verifier key is needed")
 	runIn(t, "check", server.URL, "--key-file", key, "--state", state).want(t, 0, "VERIFIED")
 	runIn(t, "check", server.URL, "--key-file", key, "--state", state, "--quiet").want(t, 0, "verified\n")
@@ -69,7 +81,7 @@ func TestTheWholeWay(t *testing.T) {
 	if err := json.Unmarshal([]byte(r.stdout), &said); err != nil || said.ExitCode != 1 || said.Faults[0].Path != "tile/0/001" {
 		t.Errorf("%v: %s", err, r.stdout)
 	}
-	if files, err := filepath.Glob(filepath.Join(evidence, "ballast-evidence-check-*.json")); err != nil || len(files) != 2 {
+	if files, err := filepath.Glob(filepath.Join(evidence, "ballast-evidence-check-*.json")); err != nil || len(files) != 3 {
 		t.Errorf("evidence: %v, %v", files, err)
 	}
 	if err := os.Remove(tile); err != nil {
@@ -104,6 +116,34 @@ func TestBadUsage(t *testing.T) {
 		{[]string{"witness", "init", dir, "w.example/1"}, 2, "there is a key already"},
 	} {
 		runIn(t, tt.args...).want(t, tt.code, tt.want)
+	}
+}
+
+// TestErrorsInJSON has --json print a report of whatever keeps a check from beginning.
+func TestErrorsInJSON(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	m := logtest.Make(dir, 2, 10, 60)
+	for name, args := range map[string][]string{
+		"no such directory": {"check", filepath.Join(dir, "nowhere")},
+		"no key":            {"check", m.Dir},
+		"a bad key":         {"check", m.Dir, "--key", "x"},
+		"a bad policy":      {"check", m.Dir, "--key-file", filepath.Join(dir, "key"), "--witnesses", filepath.Join(dir, "key")},
+		"a bad view":        {"check", m.Dir, "--key-file", filepath.Join(dir, "key"), "--view", filepath.Join(dir, "key")},
+		"no such command":   {"guess"},
+		"no such flag":      {"check", m.Dir, "--guess"},
+		"no file":           {"receipt", filepath.Join(dir, "nothing"), "--key-file", filepath.Join(dir, "key")},
+		"a useless policy":  {"promise", "v=1", "--key-file", filepath.Join(dir, "key"), "--witnesses", filepath.Join(dir, "policy")},
+		"a useless age":     {"promise", "v=1", "--key-file", filepath.Join(dir, "key"), "--max-age", "1h"},
+	} {
+		r := runIn(t, append(args, "--json")...)
+		var said verify.ReportJSON
+		if err := json.Unmarshal([]byte(r.stdout), &said); err != nil || said.ExitCode != 2 || r.code != 2 || len(said.Faults) != 1 || said.Verdict != "incomplete" || said.What != args[0] || r.stderr != "" {
+			t.Errorf("%s: exit %d, %v: %s%s", name, r.code, err, r.stdout, r.stderr)
+		}
+		if r := runIn(t, args...); r.stdout != "" || !strings.HasPrefix(r.stderr, "ballast-verify: incomplete: ") {
+			t.Errorf("%s: %s%s", name, r.stdout, r.stderr)
+		}
 	}
 }
 

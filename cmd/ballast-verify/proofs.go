@@ -87,6 +87,9 @@ func (c *promiseCommand) Run(ctx context.Context, p *program) error {
 		leaves = strings.Fields(string(text))
 	}
 	var in source.Source
+	if c.In == "" && (c.Witnesses != "" || c.MaxAge != 0) {
+		return fault.New(fault.Incomplete, "usage", "--witnesses and --max-age are of the log that --in names")
+	}
 	if c.In != "" {
 		if in, err = source.Open(c.In); err != nil {
 			return fault.New(fault.Incomplete, "usage", "%v", err)

@@ -5,11 +5,11 @@
 package verify
 
 import (
+	"bytes"
 	"context"
-	"encoding/hex"
-	"errors"
 	"time"
 
+	"github.com/ballast-compute/ballast/internal/verify/entry"
 	"github.com/ballast-compute/ballast/internal/verify/fault"
 	"github.com/ballast-compute/ballast/internal/verify/replay"
 	"github.com/ballast-compute/ballast/internal/verify/signed"
@@ -31,8 +31,9 @@ const skew = 5 * time.Minute
 // Options say how a log is checked.
 type Options struct {
 	Key *signed.Key
-	// Pinned says that the key was believed when the log was first fetched, and came from nowhere else.
-	Pinned bool
+	// Pinned says that the key was believed when the log was first fetched, and came from nowhere else. Kept says that it is the one that the directory keeps, which
+	// may have been made by somebody else.
+	Pinned, Kept bool
 	// Policy says which witnesses must have cosigned, or nil.
 	Policy *witness.Policy
 	// MaxAge is how old what is shown may be, or 0 for any age.
@@ -48,21 +49,20 @@ type Options struct {
 	Progress func(done, total uint64)
 }
 
-// heads are the checkpoints of a log that count.
-type heads struct {
-	// latest is what is verified. witnessed is the one by which the policy is satisfied, or nil; remembered is the one of the last time, or nil.
-	latest, witnessed, remembered *signed.Checkpoint
-}
-
 // Check verifies a published log. What it found is in the report, whatever the verdict.
 func Check(ctx context.Context, from source.Source, o Options) *Report {
-	r := newReport("check", from.String(), o.Key, o.Pinned)
-	h, err := readHeads(ctx, from, o)
+	r := newReport("check", from.String(), o)
+	h, err := readHeads(ctx, from, o, false)
 	if h.latest != nil {
 		r.show(h)
 	}
 	if err != nil {
 		return r.fail(err)
+	}
+	for _, doubt := range append(h.doubts, h.older(ctx, from)) {
+		if doubt != nil {
+			r.fail(doubt)
+		}
 	}
 	ledger := replay.New(h.latest.Size, o.View)
 	w := walk{
@@ -87,6 +87,11 @@ func Check(ctx context.Context, from source.Source, o Options) *Report {
 	r.Summary = &summary
 	r.passed("every tile and entry hashes to the signed root", "every entry is canonical, of a known type, and keeps the rules of the books")
 	r.afterwards(h, o)
+	if (r.Verdict == fault.Verified || r.Verdict == fault.Stale) && o.State != "" {
+		if err := remember(ctx, from, h, o); err != nil {
+			r.fail(err)
+		}
+	}
 	return r
 }
 
@@ -102,106 +107,16 @@ func (r *Report) afterwards(h heads, o Options) {
 	if r.Summary.ShortfallCount > 0 && o.RequireCoverage {
 		r.fail(fault.New(fault.Tampered, "coverage", "tokens were not covered during %d runs of entries, and full coverage was required", r.Summary.ShortfallCount))
 	}
-	r.fresh(h, o)
-	if (r.Verdict == fault.Verified || r.Verdict == fault.Stale) && o.State != "" {
-		if err := remember(o.State, o.Key, h.latest); err != nil {
-			r.fail(fault.New(fault.Incomplete, "state", "the checkpoint cannot be remembered: %v", err))
-		}
-	}
-}
-
-// readHeads reads the checkpoints and compares them with each other as far as that can be done without entries.
-func readHeads(ctx context.Context, from source.Source, o Options) (h heads, err error) {
-	raw, err := from.Read(ctx, checkpointFile, signed.MaxBytes)
-	if err != nil {
-		return h, unread(checkpointFile, err)
-	}
-	if h.latest, err = signed.Open(raw, o.Key, o.Policy); err != nil {
-		return h, fault.Of(err).In(checkpointFile)
-	}
-	if o.View != nil && o.View.Origin() != h.latest.Origin {
-		return h, fault.New(fault.Incomplete, "view", "the view is of another log").Differ(h.latest.Origin, o.View.Origin())
-	}
-	if o.Policy != nil {
-		if err = h.readWitnessed(ctx, from, o); err != nil {
-			return h, err
-		}
-	}
-	if o.State != "" {
-		if h.remembered, err = recall(o.State, o.Key); err != nil {
-			return h, err
-		}
-	}
-	return h, h.agree()
-}
-
-// readWitnessed finds the checkpoint that enough witnesses have cosigned.
-func (h *heads) readWitnessed(ctx context.Context, from source.Source, o Options) error {
-	if h.latest.Enough {
-		h.witnessed = h.latest
-		return nil
-	}
-	raw, err := from.Read(ctx, witnessedFile, signed.MaxBytes)
-	if err != nil && !errors.Is(err, source.ErrMissing) {
-		return unread(witnessedFile, err)
-	}
-	if err == nil {
-		c, err := signed.Open(raw, o.Key, o.Policy)
-		if err != nil {
-			return fault.Of(err).In(witnessedFile)
-		}
-		if c.Enough {
-			h.witnessed = c
-			return nil
-		}
-	}
-	return fault.New(fault.Incomplete, "cosignature", "too few witnesses of the policy have cosigned: %d", len(h.latest.Cosigned)).Showing(h.latest.Raw)
-}
-
-func unread(path string, err error) error {
-	switch {
-	case errors.Is(err, source.ErrTooLarge):
-		return fault.New(fault.Tampered, "files", "the file is larger than any checkpoint").In(path)
-	default:
-		return fault.New(fault.Incomplete, "files", "it cannot be read: %v", err).In(path)
-	}
-}
-
-// agree finds rollbacks, and forks of one size.
-func (h *heads) agree() error {
-	for _, c := range h.earlier() {
-		switch {
-		case c.Size > h.latest.Size:
-			return fault.New(fault.Tampered, "rollback", "the log went back: it had signed %d entries, and shows %d (if a cache lies between, try again later)", c.Size, h.latest.Size).
-				Differ(c.Size, h.latest.Size).Showing(c.Raw, h.latest.Raw)
-		case c.Size == h.latest.Size && c.Root != h.latest.Root:
-			return fault.New(fault.Tampered, "fork", "the log signed two different trees of %d entries: a fork, of which these two checkpoints are the proof", c.Size).
-				Differ(hex.EncodeToString(c.Root[:]), hex.EncodeToString(h.latest.Root[:])).Showing(c.Raw, h.latest.Raw)
-		}
-	}
-	return nil
-}
-
-// earlier are the checkpoints that the latest must continue.
-func (h *heads) earlier() (earlier []*signed.Checkpoint) {
-	if h.remembered != nil {
-		earlier = append(earlier, h.remembered)
-	}
-	if h.witnessed != nil && h.witnessed != h.latest {
-		earlier = append(earlier, h.witnessed)
-	}
-	return earlier
-}
-
-// milestones are those that the walk passes.
-func (h *heads) milestones() []*signed.Checkpoint { return h.earlier() }
-
-// fresh judges the age by what witnesses say, or else by the latest time in an entry, which is the log's own word.
-func (r *Report) fresh(h heads, o Options) {
-	shown, by := time.Time{}, "the latest entry"
-	if r.Summary != nil && r.Summary.Entries > 0 {
+	shown := time.Time{}
+	if r.Summary.Entries > 0 {
 		shown = time.UnixMicro(r.Summary.LatestAt).UTC()
 	}
+	r.fresh(h, o, shown)
+}
+
+// fresh judges the age by what witnesses say, or else by the time of the latest entry, which is the log's own word; a log without entries has the zero time.
+func (r *Report) fresh(h heads, o Options, shown time.Time) {
+	by := "the latest entry"
 	if shown.After(o.Now.Add(skew)) {
 		r.fail(fault.New(fault.Stale, "future", "the latest entry is from the future: its age cannot be believed").Differ("at most "+o.Now.UTC().Format(time.RFC3339), shown.Format(time.RFC3339)))
 		return
@@ -219,4 +134,33 @@ func (r *Report) fresh(h heads, o Options) {
 		r.fail(fault.New(fault.Stale, "age", "what is shown is older than %s, by %s", o.MaxAge, by).
 			Differ("since "+o.Now.Add(-o.MaxAge).UTC().Format(time.RFC3339), shown.Format(time.RFC3339)))
 	}
+}
+
+// lastEntry keeps the last entry of a log of a size, where the others are not read.
+type lastEntry struct {
+	size  uint64
+	entry []byte
+}
+
+// see is for walk.
+func (l *lastEntry) see(index uint64, raw []byte, _ *tree.Hash) error {
+	if index+1 == l.size {
+		l.entry = bytes.Clone(raw)
+	}
+	return nil
+}
+
+// freshBy judges the age where only the last entry was kept.
+func (r *Report) freshBy(h heads, o Options, last *lastEntry) *Report {
+	var shown time.Time
+	if last.entry != nil {
+		var parser entry.Parser
+		var e entry.Entry
+		if err := parser.Parse(last.entry, &e); err != nil {
+			return r.fail(fault.At(last.size-1, "entry", "it is not an entry: %v", err).Showing(h.latest.Raw))
+		}
+		shown = time.UnixMicro(e.At).UTC()
+	}
+	r.fresh(h, o, shown)
+	return r
 }

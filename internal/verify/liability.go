@@ -30,7 +30,7 @@ type Expected struct{ Account, Balance string }
 
 // Liability verifies a holder's proof: the log published a sum tree that counts this account's whole balance.
 func Liability(data []byte, place string, expected Expected, o Options) *Report {
-	r := newReport("liability", place, o.Key, o.Pinned)
+	r := newReport("liability", place, o)
 	if err := r.liability(data, expected, o); err != nil {
 		return r.fail(err)
 	}

@@ -35,7 +35,7 @@ type promise struct {
 // Promise verifies the value of a header Ballast-Promise: that the log's key signed it. A batch's has no leaf of its own, so that leaves must have the leaf hashes of
 // its results, in base64. With a source, whose log must be verified by itself, it looks for the leaves there: once the time has passed, a log without them has broken its word.
 func Promise(ctx context.Context, value string, leaves []string, in source.Source, o Options) *Report {
-	r := newReport("promise", "", o.Key, o.Pinned)
+	r := newReport("promise", "", o)
 	p, err := parsePromise(value, leaves)
 	if err == nil {
 		err = p.verify(o)
@@ -192,35 +192,63 @@ func (p *promise) root() ([]byte, error) {
 // kept looks for the leaves in a log.
 func (p *promise) kept(ctx context.Context, r *Report, in source.Source, o Options) error {
 	r.Place = in.String()
-	h, err := readHeads(ctx, in, Options{Key: o.Key, Policy: o.Policy})
+	h, err := readHeads(ctx, in, Options{Key: o.Key, Policy: o.Policy}, false)
+	if h.latest != nil {
+		r.show(h)
+	}
 	if err != nil {
 		return err
 	}
-	r.show(h)
-	missing := map[tree.Hash]bool{}
-	for _, leaf := range p.leaves {
-		missing[leaf] = true
+	for _, doubt := range h.doubts {
+		r.fail(doubt)
 	}
-	var where []uint64
-	w := walk{entry: func(index uint64, _ []byte, leaf *tree.Hash) error {
-		if missing[*leaf] {
-			delete(missing, *leaf)
-			where = append(where, index)
-		}
-		return nil
-	}}
+	s := search{missing: map[tree.Hash]bool{}, last: lastEntry{size: h.latest.Size}}
+	for _, leaf := range p.leaves {
+		s.missing[leaf] = true
+	}
+	w := walk{milestones: h.milestones(), entry: s.see}
 	if err := w.run(ctx, in, h.latest); err != nil {
 		return err
 	}
-	switch {
-	case len(missing) == 0:
-		slices.Sort(where)
-		r.passed(fmt.Sprintf("the log kept its word: they are in it (from entry %d)", where[0]))
-		return nil
-	case o.Now.Before(p.by):
-		return fault.New(fault.Incomplete, "promise", "%d entries are not yet in the log; it has until %s", len(missing), p.byText)
-	case h.latest.Latest().After(p.by):
-		return fault.New(fault.Tampered, "promise", "the log broke its word: a checkpoint that was cosigned after %s has %d entries not", p.byText, len(missing)).Showing(h.latest.Raw)
+	if err := p.judge(r, h, &s, o.Now); err != nil {
+		return err
 	}
-	return fault.New(fault.Incomplete, "promise", "%d entries are not in the checkpoint shown, and no witness says that it is later than %s: fetch a later one", len(missing), p.byText).Showing(h.latest.Raw)
+	r.freshBy(h, o, &s.last)
+	return nil
+}
+
+// search looks for leaves in a log.
+type search struct {
+	missing map[tree.Hash]bool
+	where   []uint64
+	last    lastEntry
+}
+
+// see is for walk.
+func (s *search) see(index uint64, raw []byte, leaf *tree.Hash) error {
+	if s.missing[*leaf] {
+		delete(s.missing, *leaf)
+		s.where = append(s.where, index)
+	}
+	return s.last.see(index, raw, leaf)
+}
+
+// judge says what was found. What proves that the word was broken is the checkpoint that the policy's witnesses have cosigned, which may be smaller than the latest: all that the latest
+// lacks, that one lacks too.
+func (p *promise) judge(r *Report, h heads, s *search, now time.Time) error {
+	late := h.witnessed != nil && h.witnessed.Latest().After(p.by)
+	switch {
+	case len(s.missing) == 0:
+		slices.Sort(s.where)
+		r.passed(fmt.Sprintf("the log kept its word: they are in it (from entry %d)", s.where[0]))
+		if last := s.where[len(s.where)-1]; late && last >= h.witnessed.Size {
+			r.Facts = append(r.Facts, fmt.Sprintf("entry %d is not in the %d entries that witnesses cosigned after that time: it came late, or they were shown it late", last, h.witnessed.Size))
+		}
+		return nil
+	case now.Before(p.by):
+		return fault.New(fault.Incomplete, "promise", "%d entries are not yet in the log; it has until %s", len(s.missing), p.byText)
+	case late:
+		return fault.New(fault.Tampered, "promise", "the log broke its word: a checkpoint that was cosigned after %s has %d entries not", p.byText, len(s.missing)).Showing(h.witnessed.Raw)
+	}
+	return fault.New(fault.Incomplete, "promise", "%d entries are not in the checkpoint shown, and no witness says that it is later than %s: fetch a later one", len(s.missing), p.byText).Showing(h.latest.Raw)
 }

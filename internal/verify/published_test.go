@@ -97,6 +97,18 @@ func TestWhatIsPublishedWrongly(t *testing.T) {
 		"two trees of one size": {func(f map[string][]byte, _ *verify.Options) {
 			f["checkpoint.witnessed"], f["checkpoint"] = m.Keys.Checkpoint(700, [32]byte{2}), logtest.NewKeys(8, 0).Checkpoint(700, root)
 		}, fault.Tampered, "two different trees of 700 entries"},
+		"a later one is cosigned": {func(f map[string][]byte, _ *verify.Options) {
+			f["checkpoint.witnessed"], f["checkpoint"] = m.Checkpoint, logtest.NewKeys(8, 0).Checkpoint(600, m.Publisher.RootOf(600))
+		}, fault.Verified, ""},
+		"a later one is cosigned, and a fork": {func(f map[string][]byte, _ *verify.Options) {
+			f["checkpoint.witnessed"], f["checkpoint"] = m.Checkpoint, logtest.NewKeys(8, 0).Checkpoint(600, [32]byte{3})
+		}, fault.Tampered, "does not continue"},
+		"a later one is cosigned by too few": {func(f map[string][]byte, _ *verify.Options) {
+			f["checkpoint.witnessed"], f["checkpoint"] = logtest.NewKeys(8, 1).Checkpoint(700, root), logtest.NewKeys(8, 0).Checkpoint(600, m.Publisher.RootOf(600))
+		}, fault.Incomplete, "too few witnesses"},
+		"a fork of one that too few cosigned": {func(f map[string][]byte, _ *verify.Options) {
+			f["checkpoint.witnessed"], f["checkpoint"] = logtest.NewKeys(8, 1).Checkpoint(500, [32]byte{2}), logtest.NewKeys(8, 0).Checkpoint(700, root)
+		}, fault.Tampered, "does not continue"},
 		"a view of more than the log has": {func(f map[string][]byte, o *verify.Options) {
 			world := *m.World
 			world.N += 5
@@ -152,11 +164,11 @@ func TestTheRememberedCheckpoint(t *testing.T) {
 	check(shorter, fault.Verified, "")
 	check(m, fault.Verified, "") // The same story goes on.
 	check(m, fault.Verified, "")
-	r := check(shorter, fault.Tampered, "the log went back: it had signed 600 entries, and shows 300")
-	if len(r.Faults[0].Notes) != 2 {
-		t.Errorf("%d checkpoints are shown", len(r.Faults[0].Notes))
+	r := check(shorter, fault.Stale, "an older checkpoint than it did: it had signed 600 entries, and shows 300")
+	if len(r.Faults) != 1 || len(r.Faults[0].Notes) != 2 || r.Summary == nil {
+		t.Errorf("%v; the rest is to be checked too", r.Faults)
 	}
-	check(forked, fault.Tampered, "does not continue what it signed before: a fork")
+	provesAFork(t, check(forked, fault.Tampered, "does not continue what it signed before: a fork"))
 	same := logtest.Make(t.TempDir(), 10, 10, 600)
 	r = check(same, fault.Tampered, "two different trees of 600 entries")
 	name, err := r.WriteEvidence(dir, time.Now())
@@ -205,13 +217,13 @@ func TestFetch(t *testing.T) {
 
 	serving = http.FileServer(http.Dir(short.Dir))
 	before := published(t, dir)
-	fetch(fault.Tampered, "went back")
+	fetch(fault.Stale, "an older checkpoint than it did")
 	serving = http.RedirectHandler("https://elsewhere.test/", http.StatusFound)
 	fetch(fault.Incomplete, "redirected, which is refused")
 	if after := published(t, dir); !bytes.Equal(before["checkpoint"], after["checkpoint"]) || !bytes.Equal(before[verify.StateFile], after[verify.StateFile]) {
 		t.Error("the copy was changed")
 	}
-	key, err := verify.PinnedKey(dir)
+	key, _, err := verify.PinnedKey(dir)
 	if err != nil || key.String() != long.Keys.VKey {
 		t.Errorf("%v, %v", key, err)
 	}

@@ -35,7 +35,7 @@ type parsedReceipt struct {
 
 // Receipt verifies a receipt: its entry is in the tree that the log signed, and each of its openings opens a side of a posting.
 func Receipt(data []byte, place string, o Options) *Report {
-	r := newReport("receipt", place, o.Key, o.Pinned)
+	r := newReport("receipt", place, o)
 	var parser entry.Parser
 	var e entry.Entry
 	proof, err := unwrapped(data)

@@ -15,7 +15,8 @@ type Report struct {
 	// What was checked, and where it was.
 	What, Place string
 	Key         string
-	Pinned      bool
+	// Pinned and Kept say where the key is from, as in Options.
+	Pinned, Kept bool
 	// Latest is the checkpoint that was verified, Witnessed the one that enough witnesses have cosigned, Remembered the one of the last time; each may be nil.
 	Latest, Witnessed, Remembered *signed.Checkpoint
 	// AsOf is how late what is shown is, by AsOfBy.
@@ -31,12 +32,17 @@ type Report struct {
 	PeakBytes int64
 }
 
-func newReport(what, place string, key *signed.Key, pinned bool) *Report {
-	r := &Report{What: what, Place: place, Pinned: pinned}
-	if key != nil {
-		r.Key = key.String()
+func newReport(what, place string, o Options) *Report {
+	r := &Report{What: what, Place: place, Pinned: o.Pinned, Kept: o.Kept}
+	if o.Key != nil {
+		r.Key = o.Key.String()
 	}
 	return r
+}
+
+// Unable is the report of a check that could not begin.
+func Unable(what string, err error) *Report {
+	return newReport(what, "", Options{}).fail(err)
 }
 
 // severity orders verdicts: what is proved counts for more than what is not known.
@@ -73,6 +79,7 @@ type FaultJSON struct {
 	Expected    string   `json:"expected,omitempty"`
 	Found       string   `json:"found,omitempty"`
 	Checkpoints []string `json:"checkpoints,omitempty"`
+	Proof       []string `json:"consistency_proof,omitempty"`
 }
 
 // CheckpointJSON is a checkpoint as --json has it.
@@ -81,7 +88,9 @@ type CheckpointJSON struct {
 	Size     uint64         `json:"size"`
 	Root     string         `json:"root"`
 	Cosigned []CosignedJSON `json:"cosigned,omitempty"`
-	Note     string         `json:"note"`
+	// Extended tells that the note has lines that were signed and that this program does not understand.
+	Extended bool   `json:"extended,omitempty"`
+	Note     string `json:"note"`
 }
 
 // CosignedJSON is a witness of the policy that has cosigned.
@@ -98,6 +107,7 @@ type ReportJSON struct {
 	Place      string          `json:"place"`
 	Key        string          `json:"key,omitempty"`
 	Pinned     bool            `json:"key_pinned_on_first_use"`
+	Kept       bool            `json:"key_kept_in_directory"`
 	Checkpoint *CheckpointJSON `json:"checkpoint,omitempty"`
 	Witnessed  *CheckpointJSON `json:"witnessed,omitempty"`
 	Remembered *CheckpointJSON `json:"remembered,omitempty"`
@@ -114,7 +124,7 @@ type ReportJSON struct {
 // JSON returns the report for machines.
 func (r *Report) JSON() ReportJSON {
 	out := ReportJSON{
-		Verdict: r.Verdict.String(), ExitCode: int(r.Verdict), What: r.What, Place: r.Place, Key: r.Key, Pinned: r.Pinned,
+		Verdict: r.Verdict.String(), ExitCode: int(r.Verdict), What: r.What, Place: r.Place, Key: r.Key, Pinned: r.Pinned, Kept: r.Kept,
 		Checkpoint: checkpointJSON(r.Latest), Witnessed: checkpointJSON(r.Witnessed), Remembered: checkpointJSON(r.Remembered),
 		AsOfBy: r.AsOfBy, Checks: append([]string{}, r.Checks...), Facts: r.Facts, Books: booksJSON(r.Summary), Faults: []FaultJSON{},
 		Seconds: r.Took.Seconds(), PeakBytes: r.PeakBytes,
@@ -124,7 +134,7 @@ func (r *Report) JSON() ReportJSON {
 	}
 	for _, f := range r.Faults {
 		said := FaultJSON{
-			Verdict: f.Verdict.String(), Check: f.Check, Message: f.Message, Path: f.Path, Expected: f.Expected, Found: f.Found, Checkpoints: f.Notes,
+			Verdict: f.Verdict.String(), Check: f.Check, Message: f.Message, Path: f.Path, Expected: f.Expected, Found: f.Found, Checkpoints: f.Notes, Proof: f.Proof,
 		}
 		if f.Index != fault.None {
 			said.Index = &f.Index
@@ -138,7 +148,7 @@ func checkpointJSON(c *signed.Checkpoint) *CheckpointJSON {
 	if c == nil {
 		return nil
 	}
-	out := &CheckpointJSON{Origin: c.Origin, Size: c.Size, Root: hex.EncodeToString(c.Root[:]), Note: string(c.Raw)}
+	out := &CheckpointJSON{Origin: c.Origin, Size: c.Size, Root: hex.EncodeToString(c.Root[:]), Extended: c.Extended, Note: string(c.Raw)}
 	for _, w := range c.Cosigned {
 		out.Cosigned = append(out.Cosigned, CosignedJSON{w.Name, w.At.UTC()})
 	}

@@ -1,58 +1,59 @@
 package verify
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/ballast-compute/ballast/internal/verify/fault"
 	"github.com/ballast-compute/ballast/internal/verify/signed"
+	"github.com/ballast-compute/ballast/internal/verify/source"
 )
 
 // StateFile is where a fetched directory has what is remembered of its log.
 const StateFile = ".ballast-verify.json"
 
-const maxStateBytes = signed.MaxBytes + 4<<10
+// maxStateBytes has room for a checkpoint of which each byte is escaped.
+const maxStateBytes = 6*signed.MaxBytes + 4<<10
 
-// state is what is remembered of a log: its key, and the last checkpoint that was verified.
+// state is what is remembered of a log: its key, whether the user gave it, and the last checkpoint that was verified.
 type state struct {
 	V          string `json:"v"`
 	Key        string `json:"key"`
+	Given      bool   `json:"key_given"`
 	Checkpoint string `json:"checkpoint"`
 }
 
+// readState returns the zero state if nothing is remembered.
 func readState(path string) (s state, err error) {
-	data, err := os.ReadFile(path) //nolint:gosec // the user's own file
-	if err != nil {
+	data, err := source.ReadFile(path, maxStateBytes)
+	switch {
+	case errors.Is(err, source.ErrMissing):
+		return s, nil
+	case err != nil && !errors.Is(err, source.ErrTooLarge):
 		return s, err
 	}
-	if err := json.Unmarshal(data, &s); err != nil || s.V != "1" || len(data) > maxStateBytes {
+	if err != nil || json.Unmarshal(data, &s) != nil || s.V != "1" {
 		return s, fault.New(fault.Incomplete, "state", "%s is not what this program has written; move it away to forget what it remembers", path)
 	}
 	return s, nil
 }
 
-// PinnedKey returns the key that a directory was fetched with, or nil if there is none.
-func PinnedKey(dir string) (*signed.Key, error) {
+// PinnedKey returns the key that a directory was fetched with, or nil if there is none, and whether its user gave it, or it was believed on first use.
+func PinnedKey(dir string) (key *signed.Key, given bool, err error) {
 	s, err := readState(filepath.Join(dir, StateFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil //nolint:nilnil // nothing is remembered
+	if err != nil || s.Key == "" {
+		return nil, false, err
 	}
-	if err != nil {
-		return nil, err
-	}
-	return signed.ParseKey(s.Key)
+	key, err = signed.ParseKey(s.Key)
+	return key, s.Given, err
 }
 
-// recall returns the remembered checkpoint of a log, or nil. That of another key is none.
+// recall returns the remembered checkpoint of a log, or nil. That of another key is an error.
 func recall(path string, key *signed.Key) (*signed.Checkpoint, error) {
 	s, err := readState(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil //nolint:nilnil // nothing is remembered
-	}
-	if err != nil {
+	if err != nil || s.Key == "" {
 		return nil, err
 	}
 	if s.Key != key.String() {
@@ -68,35 +69,74 @@ func recall(path string, key *signed.Key) (*signed.Checkpoint, error) {
 	return c, nil
 }
 
-// remember writes a checkpoint, whole or not at all.
-func remember(path string, key *signed.Key, c *signed.Checkpoint) error {
-	s := state{V: "1", Key: key.String()}
+// remember keeps the checkpoint that was verified, unless a later one is remembered by now: what is remembered never goes back. What another run has remembered since the
+// heads were read is compared by the files. It returns the fault of a fork, or what kept it from being remembered.
+func remember(ctx context.Context, files source.Source, h heads, o Options) error {
+	return changeState(ctx, o, func() (*signed.Checkpoint, error) {
+		now, err := recall(o.State, o.Key)
+		if err != nil || now == nil || h.remembered != nil && now.Same(h.remembered) {
+			return latest(now, h.latest), err
+		}
+		fork, err := compareEither(ctx, files, now, h.latest)
+		switch {
+		case fork != nil:
+			return nil, fork
+		case err != nil && now.Size < h.latest.Size:
+			return nil, fault.New(fault.Incomplete, "state", "another run has remembered a checkpoint of %d entries meanwhile, with which this one cannot be compared (%v): run it again", now.Size, err)
+		}
+		return latest(now, h.latest), nil
+	})
+}
+
+// rememberKey keeps the key of a log of which nothing is remembered yet.
+func rememberKey(ctx context.Context, o Options) error {
+	return changeState(ctx, o, func() (*signed.Checkpoint, error) { return recall(o.State, o.Key) })
+}
+
+// changeState replaces the remembered checkpoint while nobody else does.
+func changeState(ctx context.Context, o Options, next func() (*signed.Checkpoint, error)) error {
+	unlock, err := lockFile(ctx, o.State+".lock")
+	if err != nil {
+		return fault.New(fault.Incomplete, "state", "the checkpoint cannot be remembered: %v", err)
+	}
+	defer unlock()
+	before, err := readState(o.State)
+	if err != nil {
+		return err
+	}
+	c, err := next()
+	if err != nil {
+		return err
+	}
+	s := state{V: "1", Key: o.Key.String(), Given: before.Given || !o.Pinned && !o.Kept}
 	if c != nil {
 		s.Checkpoint = string(c.Raw)
 	}
-	data, err := json.MarshalIndent(s, "", "  ")
-	if err != nil {
-		return err
+	if s == before {
+		return nil
 	}
-	return writeWhole(path, append(data, '\n'))
+	data, err := json.MarshalIndent(s, "", "  ")
+	if err == nil {
+		err = errors.Join(writeWhole(o.State, append(data, '\n')), syncDirectory(filepath.Dir(o.State)))
+	}
+	if err != nil {
+		return fault.New(fault.Incomplete, "state", "the checkpoint cannot be remembered: %v", err)
+	}
+	return nil
 }
 
-// writeWhole writes a file beside its place, and then puts it there.
-func writeWhole(path string, data []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // what is published is for everybody
-		return err
+// latest returns the larger of two checkpoints of one log, of which the first may be nil.
+func latest(a, b *signed.Checkpoint) *signed.Checkpoint {
+	if a == nil || a.Size < b.Size {
+		return b
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
-	if err != nil {
-		return err
+	return a
+}
+
+// compareEither is compare for two checkpoints in any order.
+func compareEither(ctx context.Context, files source.Source, a, b *signed.Checkpoint) (*fault.Fault, error) {
+	if a.Size > b.Size {
+		a, b = b, a
 	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-	}
-	return err
+	return compare(ctx, files, a, b)
 }

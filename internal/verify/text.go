@@ -26,7 +26,7 @@ func (r *Report) WriteText(w io.Writer) error {
 		line("  "+f.Verdict.String(), "%s", f.Error())
 	}
 	if r.Key != "" {
-		line("key", "%s%s", r.Key, map[bool]string{true: " (pinned on first use: nobody else has vouched for it)"}[r.Pinned])
+		line("key", "%s%s", r.Key, r.keyFrom())
 	}
 	writeCheckpoint(line, "checkpoint", r.Latest)
 	if r.Witnessed != nil && r.Witnessed != r.Latest {
@@ -49,6 +49,19 @@ func (r *Report) WriteText(w io.Writer) error {
 	return out.Flush()
 }
 
+// keyFrom says why the key is believed, unless it was given.
+func (r *Report) keyFrom() string {
+	switch {
+	case r.Pinned && r.Kept:
+		return " (kept in the directory, pinned on first use: nobody else has vouched for it)"
+	case r.Pinned:
+		return " (pinned on first use: nobody else has vouched for it)"
+	case r.Kept:
+		return " (kept in the directory: it was given when that was fetched, so believe it if you fetched it)"
+	}
+	return ""
+}
+
 type writeLine = func(name, format string, args ...any)
 
 func writeCheckpoint(line writeLine, name string, c *signed.Checkpoint) {
@@ -56,6 +69,9 @@ func writeCheckpoint(line writeLine, name string, c *signed.Checkpoint) {
 		return
 	}
 	line(name, "%s, %d entries, root %x", c.Origin, c.Size, c.Root)
+	if c.Extended {
+		line("", "it has lines that the log signed too, and that this program does not understand")
+	}
 	for _, w := range c.Cosigned {
 		line("", "cosigned by %s at %s", w.Name, w.At.UTC().Format(time.RFC3339))
 	}

@@ -25,13 +25,31 @@ type walk struct {
 	progress func(done uint64)
 	// broken is the first error of entry.
 	broken error
+	// off is the first milestone that the tree does not pass, and offRoot what it has in its place.
+	off     *signed.Checkpoint
+	offRoot tree.Hash
 }
 
-// run returns what keeps the files from being those of the checkpoint, or nil.
+// run returns what keeps the files from being those of the checkpoint, and the checkpoint from continuing its milestones, or nil. A milestone that is not passed is judged last:
+// only with the right root at the end is it the log that signed two histories, and not somebody else who changed files.
 func (w *walk) run(ctx context.Context, from source.Source, to *signed.Checkpoint) error {
-	if err := w.passed(); err != nil {
+	err := w.all(ctx, from, to)
+	switch {
+	case w.off == nil || err != nil && fault.Of(err).Verdict == fault.Tampered:
 		return err
+	case err != nil:
+		return fault.New(fault.Tampered, "consistency", "the entries are not the %d that the log signed before; whether it signed these too cannot be told: %v", w.off.Size, err).
+			Differ(hex.EncodeToString(w.off.Root[:]), hex.EncodeToString(w.offRoot[:])).Showing(w.off.Raw, to.Raw)
 	}
+	if fork, err := compare(ctx, from, w.off, to); err == nil && fork != nil {
+		return fork
+	}
+	return forked(w.off, to, w.offRoot, nil)
+}
+
+// all reads all files, and compares the root.
+func (w *walk) all(ctx context.Context, from source.Source, to *signed.Checkpoint) error {
+	w.pass()
 	for r := range source.InOrder(ctx, from, tree.Files(to.Size)) {
 		if err := w.file(&r); err != nil {
 			return err
@@ -78,25 +96,21 @@ func (w *walk) entries(r *source.Read) (err error) {
 			}
 		}
 		w.tree.Add(leaf)
-		if err := w.passed(); err != nil {
-			return err
-		}
+		w.pass()
 	}
 	return nil
 }
 
-// passed compares with a checkpoint of just this size.
-func (w *walk) passed() error {
+// pass compares with a checkpoint of just this size.
+func (w *walk) pass() {
 	for _, c := range w.milestones {
-		if c.Size != w.tree.Size() {
+		if c.Size != w.tree.Size() || w.off != nil {
 			continue
 		}
 		if root := w.tree.Root(); root != c.Root {
-			return fault.New(fault.Tampered, "consistency", "the log does not continue what it signed before: a fork").
-				Differ(hex.EncodeToString(c.Root[:]), hex.EncodeToString(root[:])).Showing(c.Raw)
+			w.off, w.offRoot = c, root
 		}
 	}
-	return nil
 }
 
 // hashes compares a tile with what its entries say.

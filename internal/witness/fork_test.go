@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -317,5 +318,46 @@ func TestStateOutlivesTheWitness(t *testing.T) {
 	}
 	if _, err := again.AddCheckpoint(t.Context(), l.request(t, 0, 9)); !errors.Is(err, witness.ErrState) {
 		t.Errorf("the state has gone: %v", err)
+	}
+}
+
+// TestStateThatIsNone has files in the place of a state that no witness has written: they are refused without reading all of them, or waiting for them.
+func TestStateThatIsNone(t *testing.T) {
+	t.Parallel()
+	l := newLog(t, origin)
+	l.grow(t, 9, "a")
+	for name, put := range map[string]func(path string) error{
+		"huge": func(path string) error {
+			return errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, 1<<40)) // A hole, which takes no room on the disk.
+		},
+		"a pipe": func(path string) error { return syscall.Mkfifo(path, 0o600) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, dir := newWitness(t, l.key)
+			if _, err := w.AddCheckpoint(t.Context(), l.request(t, 0, 4)); err != nil {
+				t.Fatal(err)
+			}
+			paths, err := filepath.Glob(filepath.Join(dir, "state", "*.latest"))
+			if err != nil || len(paths) != 1 {
+				t.Fatal(paths, err)
+			}
+			if err := errors.Join(os.Remove(paths[0]), put(paths[0])); err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan error)
+			go func() {
+				_, err := w.AddCheckpoint(t.Context(), l.request(t, 4, 9))
+				done <- err
+			}()
+			select {
+			case err := <-done:
+				if !errors.Is(err, witness.ErrState) {
+					t.Error(err)
+				}
+			case <-time.After(20 * time.Second): // It would be for ever.
+				t.Fatal("it waits")
+			}
+		})
 	}
 }

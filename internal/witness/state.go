@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -21,6 +22,9 @@ var ErrState = errors.New("witness: what is remembered of the log is damaged")
 
 // stateMagic begins a file of state; the SHA-256 of the rest follows in hexadecimal.
 const stateMagic = "ballast witness state v1\n"
+
+// maxStateBytes has room for any checkpoint, which is cosigned.
+const maxStateBytes = int64(len(stateMagic)) + 2*sha256.Size + 1 + 2*MaxCheckpointBytes
 
 // lockRetry is how often a lock that another process has is asked for.
 const lockRetry = 2 * time.Millisecond
@@ -119,8 +123,17 @@ func (s *state) latest(origin string) (signed []byte, err error) {
 // cosigned returns the last checkpoint with its cosignature, or [fs.ErrNotExist].
 func (s *state) cosigned(origin string) ([]byte, error) { return read(s.path(origin, ".cosigned")) }
 
+// read returns what a file has after its checksum. More than a state can have is not read, nor anything but a plain file, which might be waited for without end.
 func read(path string) ([]byte, error) {
-	data, err := os.ReadFile(path) //nolint:gosec // Its name is a hash.
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // Its name is a hash.
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() > maxStateBytes {
+		return nil, fmt.Errorf("%w: %s", ErrState, filepath.Base(path))
+	}
+	data, err := io.ReadAll(io.LimitReader(file, maxStateBytes))
 	if err != nil {
 		return nil, err
 	}

@@ -52,6 +52,8 @@ type Fault struct { //nolint:errname // it is what a check found, and an error o
 	Expected, Found string
 	// Notes are the signed checkpoints that it speaks of, whole.
 	Notes []string
+	// Proof has the hashes in base64 of an RFC 6962 proof of consistency, from a tree of the first note's size with the root that was found to the second note.
+	Proof []string
 }
 
 func (f *Fault) Error() string {

@@ -9,6 +9,7 @@ import (
 // Made is a log on disk.
 type Made struct {
 	Dir        string
+	Seed       byte
 	Keys       *Keys
 	World      *World
 	Publisher  *Publisher
@@ -27,7 +28,7 @@ func Make(dir string, seed byte, accounts int, n int64) *Made {
 
 // Tell is Make with a story of one's own.
 func Tell(dir string, seed byte, story func(*World)) *Made {
-	m := &Made{Dir: filepath.Join(dir, "log"), Keys: NewKeys(seed, 3), View: filepath.Join(dir, "view.jsonl")}
+	m := &Made{Dir: filepath.Join(dir, "log"), Seed: seed, Keys: NewKeys(seed, 3), View: filepath.Join(dir, "view.jsonl")}
 	m.Publisher = NewPublisher(m.Dir)
 	m.World = NewWorld(seed, m.Publisher.Add)
 	story(m.World)

@@ -108,6 +108,15 @@ func (k *Keys) CheckpointOf(origin string, size int64, root [32]byte) []byte {
 	return signed
 }
 
+// CheckpointWith signs one with another line.
+func (k *Keys) CheckpointWith(line string, size int64, root [32]byte) []byte {
+	signed, err := note.Sign(&note.Note{Text: fmt.Sprintf("%s\n%d\n%s\n%s\n", Origin, size, base64.StdEncoding.EncodeToString(root[:]), line)}, k.Signer)
+	if err != nil {
+		panic(err)
+	}
+	return signed
+}
+
 // CheckpointAt signs one with a cosignature of the first witness at another time.
 func (k *Keys) CheckpointAt(size int64, root [32]byte, at time.Time) []byte {
 	text := fmt.Sprintf("%s\n%d\n%s\n", Origin, size, base64.StdEncoding.EncodeToString(root[:]))
@@ -186,6 +195,15 @@ func (p *Publisher) Entry(index int64) []byte { return p.first[index] }
 // Root is that of all entries so far.
 func (p *Publisher) Root() [32]byte {
 	root, err := tlog.TreeHash(p.size, p)
+	if err != nil {
+		panic(err)
+	}
+	return root
+}
+
+// RootOf is that of the first entries.
+func (p *Publisher) RootOf(size int64) [32]byte {
+	root, err := tlog.TreeHash(size, p)
 	if err != nil {
 		panic(err)
 	}

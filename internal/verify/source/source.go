@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // ErrMissing means that a file is not there.
@@ -54,7 +55,13 @@ func (d Directory) Ahead() int { return 2 }
 
 // Read reads a file.
 func (d Directory) Read(_ context.Context, path string, limit int64) ([]byte, error) {
-	f, err := os.Open(filepath.Join(string(d), filepath.FromSlash(path)))
+	return ReadFile(filepath.Join(string(d), filepath.FromSlash(path)), limit)
+}
+
+// ReadFile reads a file of the disk as Directory does: no more than limit bytes, and nothing but a plain file. A pipe without a writer would be waited for without end,
+// already when it is opened.
+func ReadFile(path string, limit int64) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // the user names it, or the directory
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrMissing
 	}

@@ -73,13 +73,13 @@ func (b *Builder) Add(leaf Hash) int {
 		if len(b.levels[level]) < Width {
 			return level
 		}
-		leaf = perfect(b.levels[level])
+		leaf = Perfect(b.levels[level])
 	}
 	return maxLevels
 }
 
-// perfect returns the root of a power of two of hashes.
-func perfect(hashes []Hash) Hash {
+// Perfect returns the root of a power of two of hashes.
+func Perfect(hashes []Hash) Hash {
 	var room [Width]Hash
 	n := copy(room[:], hashes)
 	for ; n > 1; n /= 2 {
@@ -103,7 +103,7 @@ func (b *Builder) Root() Hash {
 			if len(hashes)&n == 0 {
 				continue
 			}
-			subtree := perfect(hashes[len(hashes)-n:])
+			subtree := Perfect(hashes[len(hashes)-n:])
 			hashes = hashes[:len(hashes)-n]
 			if root != nil {
 				subtree = NodeHash(&subtree, root)
