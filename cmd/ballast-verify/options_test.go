@@ -117,7 +117,7 @@ func TestWhatIsRemembered(t *testing.T) {
 	count(1, "cache/ballast-verify/*.json")
 	runIn(t, "check", p.m.Dir, "--key-file", key).want(t, 0, "VERIFIED")
 	count(1, "log/"+verify.StateFile)
-	runIn(t, "check", p.m.Dir).want(t, 0, "pinned on first use")
+	runIn(t, "check", p.m.Dir).want(t, 0, "kept in the directory: it was given")
 	if err := os.WriteFile(p.file("log/"+verify.StateFile), []byte("junk"), 0o600); err != nil {
 		t.Fatal(err)
 	}

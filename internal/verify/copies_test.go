@@ -96,7 +96,7 @@ func TestCopies(t *testing.T) {
 			c.put("checkpoint.witnessed/x", nil)
 		}, fault.Incomplete, "checkpoint.witnessed", without("checkpoint")},
 		"its state is broken":      {func(c *copied) { c.put(verify.StateFile, []byte("{")) }, fault.Incomplete, "is not what this program has written", without("checkpoint")},
-		"its state is a directory": {func(c *copied) { c.put(verify.StateFile+"/x", nil) }, fault.Incomplete, "is a directory", without("checkpoint")},
+		"its state is a directory": {func(c *copied) { c.put(verify.StateFile+"/x", nil) }, fault.Incomplete, "is not a file", without("checkpoint")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -167,15 +167,15 @@ func TestACopyThatFailsKeepsItsKey(t *testing.T) {
 	from, dir := watching(published(t, m.Dir)), t.TempDir()
 	delete(from.files, "tile/0/000.p/60")
 	want(t, verify.Fetch(t.Context(), from, dir, options(t, m)), fault.Incomplete, "is missing")
-	key, err := verify.PinnedKey(dir)
-	if err != nil || key.String() != m.Keys.VKey {
+	key, given, err := verify.PinnedKey(dir)
+	if err != nil || key.String() != m.Keys.VKey || !given {
 		t.Errorf("%v, %v", key, err)
 	}
-	if key, err := verify.PinnedKey(t.TempDir()); key != nil || err != nil {
+	if key, _, err := verify.PinnedKey(t.TempDir()); key != nil || err != nil {
 		t.Errorf("of nothing: %v, %v", key, err)
 	}
 	put(t, dir, verify.StateFile, []byte(`{"v":"2"}`))
-	if _, err := verify.PinnedKey(dir); err == nil || !strings.Contains(err.Error(), "is not what this program has written") {
+	if _, _, err := verify.PinnedKey(dir); err == nil || !strings.Contains(err.Error(), "is not what this program has written") {
 		t.Error(err)
 	}
 	if key, err := verify.PublishedKey(t.Context(), from); err != nil || key.String() != m.Keys.VKey {
@@ -230,7 +230,7 @@ func TestWhatAReportHas(t *testing.T) {
 		"no checkpoint":     {func(from *watched, _ *verify.Options) { delete(from.files, "checkpoint") }, fault.Incomplete, "no such file", false, false, false, false},
 		"too few witnesses": {func(from *watched, _ *verify.Options) {
 			from.files["checkpoint"] = m.Keys.CheckpointOf(logtest.Origin, 700, m.Publisher.Root())
-		}, fault.Incomplete, "too few witnesses", true, false, false, false},
+		}, fault.Incomplete, "too few witnesses", true, true, false, false},
 		"who cosigned is broken": {func(from *watched, _ *verify.Options) {
 			from.files["checkpoint"] = m.Keys.CheckpointOf(logtest.Origin, 700, m.Publisher.Root())
 			from.refuse["checkpoint.witnessed"] = errors.New("out of order")
@@ -239,7 +239,7 @@ func TestWhatAReportHas(t *testing.T) {
 			from.files["checkpoint"] = m.Keys.CheckpointOf(logtest.Origin, 700, m.Publisher.Root())
 			from.files["checkpoint.witnessed"] = []byte("x")
 		}, fault.Tampered, "checkpoint.witnessed: it is not a signed checkpoint", true, false, false, true},
-		"it cannot be remembered": {func(_ *watched, o *verify.Options) { o.State = filepath.Join(m.Dir, "checkpoint", "state") }, fault.Incomplete, "not a directory", true, false, false, false},
+		"it cannot be remembered": {func(_ *watched, o *verify.Options) { o.State = filepath.Join(m.Dir, "checkpoint", "state") }, fault.Incomplete, "not a directory", false, false, false, false},
 		"nor afterwards": {func(from *watched, o *verify.Options) {
 			from.then = func(path string) {
 				if path == "tile/1/000.p/2" {

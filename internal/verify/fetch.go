@@ -87,13 +87,13 @@ func publish(ctx context.Context, dir string, h heads, o Options) error {
 	if err := writeWhole(filepath.Join(dir, keyFile), []byte(o.Key.String()+"\n")); err != nil {
 		return err
 	}
-	if err := writeWhole(filepath.Join(dir, checkpointFile), h.latest.Raw); err != nil {
-		return err
-	}
 	if h.cosigned != nil {
 		if err := writeWhole(filepath.Join(dir, witnessedFile), h.cosigned.Raw); err != nil {
 			return err
 		}
+	}
+	if err := writeWhole(filepath.Join(dir, checkpointFile), h.latest.Raw); err != nil {
+		return err
 	}
 	return remember(ctx, source.Directory(dir), h, o)
 }

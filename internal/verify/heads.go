@@ -60,17 +60,23 @@ func readHeads(ctx context.Context, from source.Source, o Options, always bool) 
 // readWitnessed reads the checkpoint that witnesses have cosigned. It may be later than the latest that was read: the log may have grown in between, and a cache
 // or a copy that was cut off may have the one file and not yet the other. Then it is the latest.
 func (h *heads) readWitnessed(ctx context.Context, from source.Source, o Options) error {
+	needed := o.Policy != nil && !h.latest.Enough
 	raw, err := from.Read(ctx, witnessedFile, signed.MaxBytes)
 	switch {
-	case errors.Is(err, source.ErrMissing) || err != nil && (o.Policy == nil || h.latest.Enough): // Then it was only asked for because it may be there.
+	case errors.Is(err, source.ErrMissing) || err != nil && !needed:
 		return nil
 	case err != nil:
 		return unread(witnessedFile, err)
 	}
-	if h.cosigned, err = signed.Open(raw, o.Key, o.Policy); err != nil {
+	c, err := signed.Open(raw, o.Key, o.Policy)
+	switch {
+	case !needed && (err != nil || c.Size > h.latest.Size): // The other is enough, and is what was asked for first.
+		return nil
+	case err != nil:
 		return fault.Of(err).In(witnessedFile)
 	}
-	h.know(h.cosigned)
+	h.cosigned = c
+	h.know(c)
 	if h.cosigned.Size > h.latest.Size {
 		h.latest = h.cosigned
 	}

@@ -74,7 +74,7 @@ func recall(path string, key *signed.Key) (*signed.Checkpoint, error) {
 func remember(ctx context.Context, files source.Source, h heads, o Options) error {
 	return changeState(ctx, o, func() (*signed.Checkpoint, error) {
 		now, err := recall(o.State, o.Key)
-		if err != nil || now == nil || h.remembered != nil && now.Same(h.remembered) {
+		if err != nil || now == nil || h.remembered != nil && now.Size == h.remembered.Size && now.Root == h.remembered.Root {
 			return latest(now, h.latest), err
 		}
 		fork, err := compareEither(ctx, files, now, h.latest)
@@ -102,7 +102,7 @@ func changeState(ctx context.Context, o Options, next func() (*signed.Checkpoint
 	defer unlock()
 	before, err := readState(o.State)
 	if err != nil {
-		return err
+		return fault.New(fault.Incomplete, "state", "the checkpoint cannot be remembered: %v", err)
 	}
 	c, err := next()
 	if err != nil {
