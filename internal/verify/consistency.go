@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"slices"
 
 	"github.com/transparency-dev/merkle/compact"
 	"github.com/transparency-dev/merkle/proof"
@@ -70,8 +71,8 @@ type past struct {
 // root returns the root of the first entries.
 func (p *past) root(ctx context.Context, size uint64) (root tree.Hash, err error) {
 	nodes := compact.RangeNodes(0, size, nil)
-	for i := len(nodes) - 1; i >= 0; i-- {
-		node, err := p.node(ctx, nodes[i])
+	for i, id := range slices.Backward(nodes) {
+		node, err := p.node(ctx, id)
 		if err != nil {
 			return root, err
 		}
@@ -106,7 +107,7 @@ func (p *past) node(ctx context.Context, id compact.NodeID) (hash tree.Hash, err
 	level, count := int(id.Level/levels), uint64(1)<<(id.Level%levels)
 	first := id.Index * count
 	width := min(p.size>>(level*levels)-first/tree.Width*tree.Width, tree.Width)
-	tile, err := p.tile(ctx, tree.File{Level: level, Index: first / tree.Width, Width: int(width)}) //nolint:gosec // at most 256
+	tile, err := p.tile(ctx, tree.File{Level: level, Index: first / tree.Width, Width: int(width)})
 	if err != nil {
 		return hash, err
 	}

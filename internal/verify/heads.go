@@ -70,8 +70,8 @@ func (h *heads) readWitnessed(ctx context.Context, from source.Source, o Options
 	}
 	c, err := signed.Open(raw, o.Key, o.Policy)
 	switch {
-	case !needed && (err != nil || c.Size > h.latest.Size): // The other is enough, and is what was asked for first.
-		return nil
+	case !needed && (err != nil || c.Size > h.latest.Size):
+		return nil //nolint:nilerr // the other is enough, and is what was asked for first
 	case err != nil:
 		return fault.Of(err).In(witnessedFile)
 	}
