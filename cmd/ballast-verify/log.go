@@ -63,6 +63,7 @@ type checkCommand struct {
 	State           string `help:"Where the last checkpoint is remembered (in the directory; for URLs, in the user's cache)." placeholder:"FILE"`
 	NoState         bool   `help:"Remember nothing, and compare with nothing remembered."`
 	RequireCoverage bool   `help:"Fail if at any entry there were more tokens outstanding than hours were worth."`
+	RequireOpen     bool   `help:"With a view: fail if it leaves any private posting closed, as those of erased holders are."`
 	trust
 	output
 }
@@ -94,7 +95,7 @@ func (c *checkCommand) Run(ctx context.Context, p *program) error {
 			return err
 		}
 	}
-	o.RequireCoverage, o.Progress = c.RequireCoverage, c.progress(p, "entries")
+	o.RequireCoverage, o.RequireOpen, o.Progress = c.RequireCoverage, c.RequireOpen, c.progress(p, "entries")
 	return c.tell(p, verify.Check(ctx, from, o), began)
 }
 

@@ -26,6 +26,7 @@ type BooksJSON struct {
 	Liabilities   uint64            `json:"liability_proofs"`
 	Shortfalls    []ShortfallJSON   `json:"shortfalls"`
 	ShortfallRuns uint64            `json:"shortfall_runs"`
+	Unsigned      uint64            `json:"unsigned_after_a_key"`
 	Unconfirmed   []uint64          `json:"activations_without_their_entry,omitempty"`
 	View          *ViewJSON         `json:"view,omitempty"`
 }
@@ -67,7 +68,7 @@ func booksJSON(s *replay.Summary) *BooksJSON {
 		Entries: s.Entries, ByType: map[string]uint64{}, ByKind: map[string]uint64{}, Postings: s.Postings,
 		Minted: sch(s.Minted), Burned: sch(s.Burned), Supply: sch(s.Supply()), Escrow: sch(s.Escrow), Outstanding: sch(s.Outstanding()),
 		CollateralSCH: sch(s.CollateralSCH), Collateral: []CollateralJSON{}, Epoch: s.Epoch, Pledges: s.Pledges, SignedPledges: s.SignedPledges,
-		Providers: s.Providers, Liabilities: s.Liabilities, Shortfalls: []ShortfallJSON{}, ShortfallRuns: s.ShortfallCount, Unconfirmed: s.Unconfirmed,
+		Providers: s.Providers, Liabilities: s.Liabilities, Shortfalls: []ShortfallJSON{}, ShortfallRuns: s.ShortfallCount, Unsigned: s.Unsigned, Unconfirmed: s.Unconfirmed,
 	}
 	for i, name := range replay.TypeNames() {
 		out.ByType[name] = s.ByType[i]

@@ -98,7 +98,7 @@ func TestWhatALogMayNotSay(t *testing.T) {
 		}, "nothing may be minted"},
 		"a mint against a pledge that is rejected": {func(w *logtest.World) {
 			p := w.Pledge(w.Providers[1], "H100-SXM-80GB", 5_000_000, nil)
-			w.PledgeEntry(p, "defaulted", nil)
+			w.Default(p, "available", 1)
 			w.Mint(p, w.Accounts[0], 5)
 		}, "is not active"},
 		"a mint against another's pledge": {func(w *logtest.World) { w.MintAs(w.Providers[1], w.Providers[0].Pledges[0], w.Accounts[0], 5) }, "a pledge of another"},
@@ -140,10 +140,11 @@ func TestWhatALogMayNotSay(t *testing.T) {
 			w.Reverse(w.Accounts[1], w.Accounts[0], 5, seq)
 		}, "no transfer or mint that could be reversed"},
 		"a private balance below zero":       {func(w *logtest.World) { w.Transfer(w.Accounts[0], w.Accounts[1], w.Accounts[0].Balance+1) }, "goes below zero"},
-		"a version gap of a private account": {func(w *logtest.World) { w.Accounts[0].Version++; w.Transfer(w.Accounts[0], w.Accounts[1], 1) }, "is not that of the log"},
+		"a version gap of a private account": {func(w *logtest.World) { w.Accounts[0].Version++; w.Transfer(w.Accounts[0], w.Accounts[1], 1) }, "are below zero together"},
 		"a database that says otherwise":     {func(w *logtest.World) { w.Accounts[0].Balance++ }, "the database's balance"},
 		"a sum that overflows": {func(w *logtest.World) {
-			w.Transaction("hold", logtest.ID("hold", w.NewID()), "", "", sch(math.MaxInt64, w.Accounts[0].Commitment(80), w.Accounts[1].Commitment(80)), sch(math.MaxInt64, w.Accounts[0].Commitment(81), w.Accounts[1].Commitment(81)))
+			w.MintFor(w.Pledge(w.NewProvider(), "H100-SXM-80GB", math.MaxInt64-8e15, nil), w.Open("holder"), 8e18, 8.9e18)
+			w.Transaction("transfer", "", "", "", sch(5e18, w.Accounts[0].Commitment(80), w.Accounts[1].Commitment(80)), sch(5e18, w.Accounts[0].Commitment(81), w.Accounts[1].Commitment(81)))
 		}, "out of range"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -42,8 +42,8 @@ type Options struct {
 	View *replay.View
 	// State is the file of the remembered checkpoint, or "" for none.
 	State string
-	// RequireCoverage makes any shortfall of collateral a failure.
-	RequireCoverage bool
+	// RequireCoverage makes any shortfall of collateral a failure, and RequireOpen any private posting that the view does not open.
+	RequireCoverage, RequireOpen bool
 	// Now is the time; Progress may be nil.
 	Now      time.Time
 	Progress func(done, total uint64)
@@ -85,6 +85,9 @@ func Check(ctx context.Context, from source.Source, o Options) *Report {
 	}
 	summary := ledger.Summary()
 	r.Summary = &summary
+	if index, revoked := ledger.LogKeyRevoked([32]byte(o.Key.Public())); revoked {
+		return r.fail(fault.At(index, "key", "it revokes the key by which the log signs on").Showing(h.latest.Raw))
+	}
 	r.passed("every tile and entry hashes to the signed root", "every entry is canonical, of a known type, and keeps the rules of the books")
 	r.afterwards(h, o)
 	if (r.Verdict == fault.Verified || r.Verdict == fault.Stale) && o.State != "" {
@@ -97,13 +100,7 @@ func Check(ctx context.Context, from source.Source, o Options) *Report {
 
 // afterwards has what can only be judged once all entries are read.
 func (r *Report) afterwards(h heads, o Options) {
-	if o.View != nil {
-		if _, compared := o.View.Outcome(); !compared {
-			r.fail(fault.New(fault.Incomplete, "view", "the view is of %d entries, and the log has %d", o.View.Size(), h.latest.Size))
-		} else {
-			r.passed("every private balance and version of the view follows from the entries")
-		}
-	}
+	r.viewed(h, o)
 	if r.Summary.ShortfallCount > 0 && o.RequireCoverage {
 		r.fail(fault.New(fault.Tampered, "coverage", "tokens were not covered during %d runs of entries, and full coverage was required", r.Summary.ShortfallCount))
 	}

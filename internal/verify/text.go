@@ -88,6 +88,9 @@ func writeBooks(line writeLine, s *replay.Summary) {
 		line("", "%s: %s hours · %s = %s SCH", c.GPUClass, sch(c.Hours), sch(c.K), sch(c.SCH))
 	}
 	line("pledges", "%d of %d providers, %d signed", s.Pledges, s.Providers, s.SignedPledges)
+	if s.Unsigned > 0 {
+		line("", "%d are not signed, although their provider had a key once: that it was revoked, the log alone says", s.Unsigned)
+	}
 	line("liabilities", "%d proofs agree with the entries", s.Liabilities)
 	if s.ShortfallCount == 0 {
 		line("coverage", "at no entry were there more tokens outstanding than hours were worth")
@@ -102,7 +105,7 @@ func writeBooks(line writeLine, s *replay.Summary) {
 		line("", "%s", shortfall(f))
 	}
 	for _, index := range s.Unconfirmed[:min(len(s.Unconfirmed), toldShortfalls)] {
-		line("", "entry %d gives hours to a pledge whose entry \"active\" has not come; nothing is minted against them", index)
+		line("", "entry %d gives hours to a pledge whose entry \"active\" has not come; they count for nothing", index)
 	}
 	if v := s.View; v != nil {
 		line("view", "%d accounts, at size %d: %d sides of postings opened, %d not, which have %s SCH in all; %d later", v.Accounts, v.Size, v.Opened, v.Closed, sch(v.ClosedSCH), v.Later)

@@ -119,7 +119,18 @@ type Coverage struct {
 	Provider    ID
 	From, To    []byte
 	Epoch       ID
+	// Backing is in whole SCH. Outstanding is in millionths, and so is Ratio, unless it is one of those below.
+	Backing, Outstanding, Ratio int64
 }
+
+const (
+	// NoRatio stands for none, since nothing is outstanding.
+	NoRatio = -1
+	// HugeRatio stands for one that is too large for millionths.
+	HugeRatio = 1<<63 - 1
+	// hugeDigits is how many digits before its point any decimal has that fits them.
+	hugeDigits = 12
+)
 
 // MarginCall is a step of a margin call.
 type MarginCall struct {

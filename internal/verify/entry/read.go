@@ -85,12 +85,12 @@ func (p *Parser) coverage(r *reader, e *Entry) {
 	states := []string{"healthy", "watch", "call", "default"}
 	r.oneOf(5, states...)
 	r.oneOf(8, states...)
-	r.checked(1, func(b []byte) bool { _, ok := integer(b); return ok }, "a whole number")
 	r.checked(2, word, "a word")
-	r.checked(6, decimal, "a decimal")
-	e.Coverage = Coverage{From: r.text(5), To: r.text(8), Epoch: r.id(4, "epoch"), HasProvider: r.has(7)}
+	e.Coverage = Coverage{
+		Backing: r.natural(1), Epoch: r.id(4, "epoch"), From: r.text(5), Outstanding: r.signedMillionths(6), Ratio: NoRatio, HasProvider: r.has(7), To: r.text(8),
+	}
 	if r.has(3) {
-		r.checked(3, decimal, "a decimal")
+		e.Coverage.Ratio = r.ratio(3)
 	}
 	if r.has(7) {
 		e.Coverage.Provider = r.id(7, "prov")

@@ -163,8 +163,8 @@ var bad = map[string][]string{
 	"the name of a region":                {"", ".eu", "-eu", "_eu", "eu north", "eu/north", "eu{", strings.Repeat("e", 65)},
 	"a SHA-256 in hexadecimal":            {"", sha256[1:], sha256 + "0", strings.Repeat("0A", 32), strings.Repeat("0g", 32), strings.Repeat("0/", 32)},
 	"a word":                              {"", "Epoch", "e-poch", "epoch1", "epo{h", strings.Repeat("e", 41)},
-	"a whole number":                      {"", "-0", "-", "--1", "01", "1.5", "9223372036854775808"},
-	"a decimal":                           {"", "-", "--1", "1.", ".5", "-.5", "1.2.3", "01", "-01", "1x", strings.Repeat("1", 61)},
+	"a decimal, or one below zero":        {"", "-", "--1", "1.", ".5", "-.5", "1.2.3", "01", "-01", "-0", "-0.000000", "1x", "1.1234567", strings.Repeat("1", 14)},
+	"a ratio":                             {"", "-", "-1", "-0.5", "1.", ".5", "1.2.3", "01", "1x", "1.1234567", "-" + strings.Repeat("1", 20), strings.Repeat("1", 20) + "x", strings.Repeat("1", 61)},
 	"base64 of the right length":          {"", "=" + key32[1:], strings.Repeat("A", 42) + "B=", strings.Repeat("A", 42) + "==", key32 + "AAAA", sig64 + "AAAA", strings.Repeat("A", 400), strings.Repeat("A", 84) + "AB=="},
 	"one of the words that may be here":   {"", "Open", "opened"},
 }
@@ -177,8 +177,8 @@ var good = map[string][]string{
 	"the name of a region":                {"E", "9", "e.-_", strings.Repeat("e", 64)},
 	"a SHA-256 in hexadecimal":            {strings.Repeat("9f", 32)},
 	"a word":                              {"e", "_", strings.Repeat("e", 40)},
-	"a whole number":                      {"0", "-1", "-9223372036854775807"},
-	"a decimal":                           {"0", "0.5", "-0.5", "-12", "1.50", strings.Repeat("1", 60)},
+	"a decimal, or one below zero":        {"0", "0.5", "-0.5", "-12", "1.50", strings.Repeat("1", 12) + ".123456"},
+	"a ratio":                             {"0", "0.5", "1.50", strings.Repeat("9", 12) + ".999999", strings.Repeat("1", 13), strings.Repeat("1", 60)},
 }
 
 var badInstants = []string{
@@ -200,7 +200,7 @@ func TestEveryValueOfAnEntry(t *testing.T) {
 	t.Parallel()
 	const (
 		natural, millionths, anInstant, class = "a whole number from 0 to 2^63-1", "a decimal with up to six places", "an instant in UTC with six decimals", "the name of a GPU class"
-		region, hash, word, integer, decimal  = "the name of a region", "a SHA-256 in hexadecimal", "a word", "a whole number", "a decimal"
+		region, hash, word, signed, ratio     = "the name of a region", "a SHA-256 in hexadecimal", "a word", "a decimal, or one below zero", "a ratio"
 		base64, oneOf                         = "base64 of the right length", "one of the words that may be here"
 	)
 	for kind, members := range map[string]map[string]string{
@@ -212,7 +212,7 @@ func TestEveryValueOfAnEntry(t *testing.T) {
 		"epoch":       {"at": anInstant, "effective_at": anInstant, "id": "epoch_", "inputs_sha256": hash, "number": natural, "reference_class": class},
 		"policy":      {"at": anInstant, "effective_at": anInstant, "id": "plcy_", "version": natural},
 		"sunset":      {"at": anInstant, "gpu_class": class, "no_mints_from": anInstant, "sunset_at": anInstant},
-		"coverage":    {"at": anInstant, "backing_sch": integer, "cause": word, "coverage": decimal, "epoch": "epoch_", "from": oneOf, "outstanding": decimal, "provider": "prov_", "to": oneOf},
+		"coverage":    {"at": anInstant, "backing_sch": natural, "cause": word, "coverage": ratio, "epoch": "epoch_", "from": oneOf, "outstanding": signed, "provider": "prov_", "to": oneOf},
 		"margin_call": {"at": anInstant, "call": "mcall_", "provider": "prov_", "status": oneOf},
 		"key":         {"at": anInstant, "event": oneOf, "provider": "prov_", "public_key": base64, "use": oneOf},
 		"liabilities": {"at": anInstant, "burned": natural, "minted": natural, "root": base64, "size": natural, "total": natural},

@@ -1,6 +1,9 @@
 package entry
 
-import "slices"
+import (
+	"bytes"
+	"slices"
+)
 
 // field is a member that an object may have.
 type field struct {
@@ -123,6 +126,31 @@ func (r *reader) millionths(i int) int64 {
 		r.refuse(i, "a decimal with up to six places")
 	}
 	return n
+}
+
+// signedMillionths is millionths that may be below zero.
+func (r *reader) signedMillionths(i int) int64 {
+	text, sign := r.text(i), int64(1)
+	if len(text) > 0 && text[0] == '-' {
+		text, sign = text[1:], -1
+	}
+	n, ok := millionths(text)
+	if !ok || n == 0 && sign < 0 {
+		r.refuse(i, "a decimal, or one below zero")
+	}
+	return sign * n
+}
+
+// ratio is millionths, or HugeRatio for more than fits them.
+func (r *reader) ratio(i int) int64 {
+	text := r.text(i)
+	if n, ok := millionths(text); ok {
+		return n
+	}
+	if whole, _, _ := bytes.Cut(text, []byte(".")); len(whole) <= hugeDigits || !decimal(text) {
+		r.refuse(i, "a ratio")
+	}
+	return HugeRatio
 }
 
 func (r *reader) instant(i int) int64 {

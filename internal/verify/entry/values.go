@@ -27,15 +27,6 @@ func natural(b []byte) (int64, bool) {
 	return int64(n), n <= math.MaxInt64
 }
 
-// integer is natural, or minus a natural that is not zero.
-func integer(b []byte) (int64, bool) {
-	if len(b) > 0 && b[0] == '-' {
-		n, ok := natural(b[1:])
-		return -n, ok && n > 0
-	}
-	return natural(b)
-}
-
 // DecimalPlaces is how many digits after the point a k or a haircut may have: as many as the books keep.
 const DecimalPlaces = 6
 
@@ -63,11 +54,8 @@ func millionths(b []byte) (int64, bool) {
 	return n*1_000_000 + fraction, true
 }
 
-// decimal tells whether this is a decimal of any precision, and perhaps below zero.
+// decimal tells whether this is a decimal of any precision.
 func decimal(b []byte) bool {
-	if len(b) > 0 && b[0] == '-' {
-		b = b[1:]
-	}
 	digits, points := 0, 0
 	for i, c := range b {
 		switch {

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"fmt"
+	"time"
 )
 
 // What follows is for logs that say what is not so, and for parts of stories that can go wrong.
@@ -164,4 +165,16 @@ func (w *World) Pledged(owner *Provider, class string, hours int64) *Pledge {
 	p := &Pledge{ID: w.NewID(), Provider: owner, Class: class, Hours: hours, K: Classes[class], versions: map[string]int64{}, hours: map[string]int64{}}
 	owner.Pledges = append(owner.Pledges, p)
 	return p
+}
+
+// Default lets hours of a pledge expire in one place, which is a default.
+func (w *World) Default(p *Pledge, place string, hours int64) {
+	w.Transaction("pledge_lapse", ID("pldg", p.ID), "", "", p.Move(hours, place, "expired"))
+	w.At = w.At.Add(-time.Millisecond) // An event has the time of its transaction.
+	w.PledgeEntry(p, "defaulted", nil)
+}
+
+// Release takes hours of a pledge back.
+func (w *World) Release(p *Pledge, hours int64) {
+	w.Transaction("pledge_release", ID("pldg", p.ID), "", "", p.Move(hours, "available", "released"))
 }

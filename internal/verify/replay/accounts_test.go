@@ -15,7 +15,7 @@ func TestRulesOfPublicAccounts(t *testing.T) {
 	check(t, map[string]rule{
 		"a seq of nothing": {func(w *logtest.World) {
 			w.TransactionAt(0, logtest.ID("txn", w.NewID()), "transfer", "", "", "", logtest.Tokens(1, w.Accounts[0], w.Accounts[1]))
-		}, "seq 0 was there before"},
+		}, "seq 0 is none"},
 		"the id of zeros twice": {func(w *logtest.World) {
 			for range 2 {
 				w.Seq++
@@ -150,7 +150,7 @@ func TestRulesOfPledges(t *testing.T) {
 		}, "names no epoch"},
 		"a substitution by what has ended": {func(w *logtest.World) {
 			p := w.Providers[1].Pledges
-			w.PledgeEntry(p[2], "defaulted", nil)
+			w.Default(p[2], "available", 1)
 			substitute(w, p[1], p[1], p[2], epochOf(w))
 		}, "is not active"},
 	})
@@ -185,8 +185,8 @@ func TestRulesOfMints(t *testing.T) {
 			w.Mint(w.Providers[0].Pledges[0], w.Accounts[0], 5)
 		}, "another epoch than the one in force"},
 		"a mint before the first epoch": {func(w *logtest.World) {
-			w.At = w.At.Add(-time.Hour)
-			w.Mint(w.Providers[0].Pledges[0], w.Accounts[0], 5)
+			w.At = w.At.Add(-time.Second)
+			w.Mint(w.Pledge(w.NewProvider(), h100, 5_000_000, nil), w.Open("holder"), 5)
 		}, "is not yet in force"},
 		"a mint of a class without a k": {func(w *logtest.World) {
 			w.Epoch(1, w.At, map[string]int64{h100: 1_000_000})

@@ -14,12 +14,15 @@ const (
 	cured     = "cured"
 )
 
-// stateOfCoverage checks that each change begins where the one before it has ended, of a provider or, under no id, of all. What it says is covered follows from
-// haircuts, which only the operator's policy knows.
+// stateOfCoverage checks that each change begins where the one before it has ended, of a provider or, under no id, of all; that it is by an epoch in force; and that
+// its figures agree with each other. How much there was follows from haircuts, which only the operator's policy knows, and from a moment for which there is no index.
 func (l *Ledger) stateOfCoverage() error {
 	c := &l.e.Coverage
 	if !l.epochs.has(c.Epoch) {
 		return l.broken("epoch", "epoch %s was not announced", entry.FormatID("epoch", c.Epoch))
+	}
+	if !l.epochs.within(c.Epoch, l.e.At-disorder, l.e.At+disorder) {
+		return l.broken("epoch", "epoch %s is not the one in force", entry.FormatID("epoch", c.Epoch))
 	}
 	was, known := l.states[c.Provider]
 	if !known {
@@ -31,8 +34,24 @@ func (l *Ledger) stateOfCoverage() error {
 	if string(c.To) == was {
 		return l.broken("coverage", "a change of state from %s to %s is none", c.From, c.To)
 	}
+	if !plausible(c) {
+		return l.broken("coverage", "what is said of coverage is not what its own figures come to")
+	}
 	l.states[c.Provider] = string(c.To)
 	return nil
+}
+
+// plausible tells whether a ratio is what backs divided by what is outstanding, rounded down, as far as the whole SCH of what backs tell; and whether there is
+// none where nothing is outstanding.
+func plausible(c *entry.Coverage) bool {
+	if c.Outstanding <= 0 || c.Ratio == entry.NoRatio {
+		return (c.Outstanding <= 0) == (c.Ratio == entry.NoRatio)
+	}
+	if c.Ratio == entry.HugeRatio {
+		return true
+	}
+	const unit = 1_000_000_000_000
+	return product(c.Ratio, c.Outstanding).less(product(c.Backing, unit).add(wide{low: unit})) && product(c.Backing, unit).less(product(c.Ratio+1, c.Outstanding))
 }
 
 // calls are margin calls: whose each is and how far it has come, and which providers have one that is not cured.

@@ -66,7 +66,7 @@ func (l *Ledger) epoch() error {
 		}
 	}
 	announced := &epoch{id: e.ID, number: e.Number, effectiveAt: e.EffectiveAt}
-	if e.EffectiveAt < l.e.At {
+	if l.retroactive(e.EffectiveAt) {
 		return l.broken("epoch", "epoch %d is in force before it is announced", e.Number)
 	}
 	for _, k := range e.K {
@@ -84,15 +84,6 @@ func (l *Ledger) epoch() error {
 	return nil
 }
 
-// advance lets the epochs come into force that are due at the latest time so far.
-func (l *Ledger) advance() {
-	latest := max(l.totals.LatestAt, l.e.At)
-	for next := l.epochs.now + 1; next < len(l.epochs.list) && l.epochs.list[next].effectiveAt <= latest; next++ {
-		l.epochs.now = next
-		l.coverage.dirty = true
-	}
-}
-
 // at returns the last epoch in force at a time, or nil.
 func (e *epochs) at(when int64) *epoch {
 	for _, epoch := range slices.Backward(e.list) {
@@ -101,6 +92,19 @@ func (e *epochs) at(when int64) *epoch {
 		}
 	}
 	return nil
+}
+
+// within tells whether an epoch was in force at some time of a span.
+func (e *epochs) within(id entry.ID, since, until int64) bool {
+	for _, epoch := range slices.Backward(e.list) {
+		if epoch.id == id {
+			return epoch.effectiveAt <= until
+		}
+		if epoch.effectiveAt <= since {
+			return false // Those before it had ended by then.
+		}
+	}
+	return false
 }
 
 // inForce returns the epoch that a transaction names, which must be the one in force at its time.
@@ -133,31 +137,39 @@ type Shortfall struct {
 
 // coverage follows whether all tokens are covered, from entry to entry.
 type coverage struct {
-	// hours are available or backing ones of all pledges, by class.
-	hours      []int64
-	dirty      bool
-	worth      wide
-	short      *Shortfall
-	shortfalls []Shortfall
+	// hours are those of all pledges that count, by class; pledged are all that are available or backing, whether they count or not.
+	hours, pledged []int64
+	dirty          bool
+	worth          wide
+	short          *Shortfall
+	shortfalls     []Shortfall
 	// count is how many there were, told or not.
 	count uint64
 }
 
-// moveHours changes the hours that count, by sign times amount.
+// moveHours changes the hours that are pledged, by sign times amount.
 func (l *Ledger) moveHours(p *pledge, sign, amount int64) error {
 	if sign == 0 {
 		return nil
 	}
-	for _, list := range []*[]int64{&p.owner.hours, &l.coverage.hours} {
-		sum, ok := add(*at(list, p.class), sign*amount)
-		if !ok {
-			return l.broken("range", "the hours of %s are out of range", l.classNames[p.class])
-		}
-		*at(list, p.class) = sum
+	pledged := at(&l.coverage.pledged, p.class)
+	sum, ok := add(*pledged, sign*amount)
+	if !ok {
+		return l.broken("range", "the hours of %s are out of range", l.classNames[p.class])
 	}
-	l.coverage.dirty = true
+	*pledged = sum
 	l.claims.hours(l.index, p.class, sign*amount)
+	if p.counts() {
+		l.countHours(p, sign*amount)
+	}
 	return nil
+}
+
+// countHours changes the hours that count. They are a part of those that are pledged, and so in range.
+func (l *Ledger) countHours(p *pledge, amount int64) {
+	*at(&p.owner.hours, p.class) += amount
+	*at(&l.coverage.hours, p.class) += amount
+	l.coverage.dirty = true
 }
 
 // watchCoverage compares what is out with what hours are worth, after an entry that changed either.

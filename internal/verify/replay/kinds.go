@@ -12,8 +12,8 @@ var kindChecks = [entry.Kinds]func(*Ledger, *entry.Transaction, *sums) error{
 	entry.HoldVoid:             (*Ledger).holdEnds,
 	entry.Reversal:             (*Ledger).reversal,
 	entry.PledgeActivation:     (*Ledger).activation,
-	entry.PledgeRelease:        (*Ledger).ofItsPledge,
-	entry.PledgeLapse:          (*Ledger).ofItsPledge,
+	entry.PledgeRelease:        (*Ledger).release,
+	entry.PledgeLapse:          (*Ledger).lapses,
 	entry.PledgeSubstitution:   (*Ledger).substitution,
 	entry.RedemptionRequest:    (*Ledger).redemptionRequest,
 	entry.RedemptionIssue:      (*Ledger).redemptionEnds,
@@ -44,7 +44,7 @@ func (l *Ledger) mint(t *entry.Transaction, s *sums) error {
 		return l.broken("mint", "a mint exceeds what its hours are worth: %d millionths of an hour at k %s and haircut %s back %d millionths of SCH, and less after the haircut",
 			s.hours, decimal6(k), decimal6(p.haircut), sch).Differ("at most the worth of the hours", s.minted)
 	}
-	return l.mintIsCovered(p, epoch, s.provider)
+	return l.leavesCovered("mint", p, epoch)
 }
 
 // mayBack checks that hours of a pledge may be set behind tokens: it is active and has not ended, its class is not sunset, and has a k in the epoch in force,
@@ -58,7 +58,7 @@ func (l *Ledger) mayBack(t *entry.Transaction, p *pledge, id entry.ID) (*epoch, 
 	case !t.HasEpoch:
 		return nil, l.broken("mint", "a %s names no epoch", t.Kind)
 	}
-	if until, ends := l.noMintsFrom[p.class]; ends && l.e.At >= until {
+	if end, announced := l.sunsets[p.class]; announced && l.e.At >= end.noMintsFrom {
 		return nil, l.broken("mint", "nothing may be minted against %s any more", l.classNames[p.class])
 	}
 	epoch, err := l.inForce(t.Epoch, l.e.At)
@@ -68,8 +68,8 @@ func (l *Ledger) mayBack(t *entry.Transaction, p *pledge, id entry.ID) (*epoch, 
 	return epoch, err
 }
 
-// mintIsCovered compares all that the provider has out with all its hours, by the epoch of the mint.
-func (l *Ledger) mintIsCovered(p *pledge, epoch *epoch, provider entry.ID) error {
+// leavesCovered compares all that the provider of a pledge has out with all its hours, by the epoch in force.
+func (l *Ledger) leavesCovered(what string, p *pledge, epoch *epoch) error {
 	outstanding := -p.owner.issuance.balance - p.owner.escrow
 	if outstanding <= 0 {
 		return nil
@@ -77,56 +77,42 @@ func (l *Ledger) mintIsCovered(p *pledge, epoch *epoch, provider entry.ID) error
 	worth := epoch.worth(p.owner.hours)
 	if worth.less(product(outstanding, 1_000_000)) {
 		sch := worth.perMillion()
-		return l.broken("coverage", "a mint leaves provider %s with more tokens out than its hours are worth", entry.FormatID("prov", provider)).
+		return l.broken("coverage", "a %s leaves provider %s with more tokens out than its hours are worth", what, entry.FormatID("prov", p.provider)).
 			Differ("at most "+decimal6(sch)+" SCH", decimal6(outstanding)+" SCH")
 	}
 	return nil
 }
 
-// held is what a hold has, of which asset.
-type held struct {
-	asset  entry.Asset
-	amount int64
-}
-
 func (l *Ledger) hold(t *entry.Transaction, s *sums) error {
-	if _, was := l.holds[t.Subject]; was {
+	switch _, was := l.holds[t.Subject]; {
+	case was:
 		return l.broken("hold", "hold %s begins twice", entry.FormatID("hold", t.Subject))
+	case len(t.Postings) != 1:
+		return l.broken("hold", "a hold has one posting")
 	}
-	l.holds[t.Subject] = held{t.Postings[0].Asset, s.tokens}
-	return l.ofOneAsset(t, t.Postings[0].Asset)
-}
-
-// holdEnds checks that a hold gives back what it took. One that has ended stays known with nothing in it: an id is used once.
-func (l *Ledger) holdEnds(t *entry.Transaction, s *sums) error {
-	h := l.holds[t.Subject]
-	if h.amount < s.tokens {
-		return l.broken("hold", "more leaves hold %s than it has", entry.FormatID("hold", t.Subject)).Differ(h.amount, s.tokens)
-	}
-	if h.amount -= s.tokens; t.Kind == entry.HoldVoid {
-		h.amount = 0
-	}
-	l.holds[t.Subject] = h
-	return l.ofOneAsset(t, h.asset)
-}
-
-// ofOneAsset checks that nothing else is in the postings of a hold, whose amounts were added up.
-func (l *Ledger) ofOneAsset(t *entry.Transaction, asset entry.Asset) error {
-	for i := range t.Postings {
-		if t.Postings[i].Asset != asset {
-			return l.broken("hold", "hold %s is of another asset", entry.FormatID("hold", t.Subject))
-		}
-	}
+	l.holds[t.Subject] = s.tokens
+	l.held += s.tokens // At most the supply, as there is no more to be held.
 	return nil
 }
 
-// reversal checks that these are the postings of a transfer or a mint turned around, for the first time.
+// holdEnds checks that all of a hold leaves it, at once. One that has ended stays known with nothing in it: an id is used once.
+func (l *Ledger) holdEnds(t *entry.Transaction, s *sums) error {
+	held := l.holds[t.Subject]
+	if held != s.tokens {
+		return l.broken("hold", "another amount leaves hold %s than it has", entry.FormatID("hold", t.Subject)).Differ(held, s.tokens)
+	}
+	l.holds[t.Subject] = 0
+	l.held -= held
+	return nil
+}
+
+// reversal checks that these are the postings of a transfer or a mint turned around, for the first time; with a view, between the same private accounts.
 func (l *Ledger) reversal(t *entry.Transaction, _ *sums) error {
 	slot := l.journal.find(t.Reverses)
 	if t.Reverses >= t.Seq || slot.mark == 0 { // A seq that nobody has seen has no mark either.
 		return l.broken("reversal", "seq %d is no transfer or mint that could be reversed", t.Reverses)
 	}
-	if slot.mark != l.journal.mark(t.Postings, true) {
+	if !slot.mark.turned(l.journal.mark(t.Postings, l.sides, true)) {
 		return l.broken("reversal", "its postings are not those of seq %d turned around", t.Reverses)
 	}
 	slot.mark = 0
@@ -141,6 +127,8 @@ func (l *Ledger) activation(t *entry.Transaction, s *sums) error {
 		return l.broken("pledge", "an activation is of its subject's hours")
 	case p.event != entry.Pending && p.event != entry.Active:
 		return l.broken("pledge", "pledge %s gets hours after it was %s", entry.FormatID("pldg", s.id), p.event)
+	case l.e.At >= p.expires:
+		return l.broken("pledge", "pledge %s gets hours after it has ended", entry.FormatID("pldg", s.id))
 	case p.activated:
 		return l.broken("pledge", "pledge %s is activated twice", entry.FormatID("pldg", s.id))
 	case s.hours != p.hours:
@@ -148,6 +136,19 @@ func (l *Ledger) activation(t *entry.Transaction, s *sums) error {
 	}
 	p.activated, p.activatedAt = true, l.index
 	return nil
+}
+
+// release checks that what a provider takes back leaves enough for what it has out.
+func (l *Ledger) release(t *entry.Transaction, s *sums) error {
+	if err := l.ofItsPledge(t, s); err != nil {
+		return err
+	}
+	return l.leavesCovered("release", s.pledge, l.epochs.at(l.e.At))
+}
+
+func (l *Ledger) lapses(t *entry.Transaction, s *sums) error {
+	s.pledge.lapseAt = l.e.At
+	return l.ofItsPledge(t, s)
 }
 
 func (l *Ledger) ofItsPledge(t *entry.Transaction, _ *sums) error {

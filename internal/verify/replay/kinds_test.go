@@ -178,11 +178,14 @@ func TestRulesOfHoldsAndReversals(t *testing.T) {
 	dollars := func(posting string) string { return strings.Replace(posting, "SCH", "USD", 1) }
 	stranger := func(w *logtest.World) *logtest.Account { return w.Open("holder") }
 	check(t, map[string]rule{
-		"a hold, captured in parts": {func(w *logtest.World) {
-			id := hold(w, 9)
-			ends(w, "hold_capture", id, 4)
-			ends(w, "hold_capture", id, 5)
-		}, ""},
+		"a hold, captured": {func(w *logtest.World) { ends(w, "hold_capture", hold(w, 9), 9) }, ""},
+		"a hold, captured in part": {func(w *logtest.World) {
+			hold(w, 9)
+			ends(w, "hold_capture", hold(w, 9), 4)
+		}, "than it has (expected 9, found 4)"},
+		"a hold in two": {func(w *logtest.World) {
+			w.Transaction("hold", logtest.ID("hold", w.NewID()), "", "", logtest.Tokens(4, w.Accounts[0], w.Held(w.Accounts[0])), logtest.Tokens(5, w.Accounts[0], w.Held(w.Accounts[0])))
+		}, "a hold has one posting"},
 		"a hold that begins twice": {func(w *logtest.World) { ends(w, "hold", hold(w, 9), 1) }, "begins twice"},
 		"a hold that begins again": {func(w *logtest.World) {
 			hold(w, 9)
@@ -194,30 +197,22 @@ func TestRulesOfHoldsAndReversals(t *testing.T) {
 		"an end after it is void": {func(w *logtest.World) {
 			hold(w, 9)
 			id := hold(w, 9)
-			ends(w, "hold_void", id, 4)
+			ends(w, "hold_void", id, 9)
 			ends(w, "hold_capture", id, 5)
-		}, "than it has"},
-		"too much in parts": {func(w *logtest.World) {
-			hold(w, 9)
-			id := hold(w, 9)
-			ends(w, "hold_capture", id, 5)
-			ends(w, "hold_capture", id, 5)
-		}, "than it has (expected 4, found 5)"},
-		"a hold of two assets": {func(w *logtest.World) {
-			a, b := stranger(w), stranger(w)
-			w.Transaction("hold", logtest.ID("hold", w.NewID()), "", "", logtest.Tokens(1, w.Accounts[0], w.Held(w.Accounts[0])), dollars(logtest.Tokens(1, a, b)))
-		}, "is of another asset"},
+		}, "than it has (expected 0, found 5)"},
+		"a void of less": {func(w *logtest.World) { hold(w, 9); ends(w, "hold_void", hold(w, 9), 1) }, "than it has (expected 9, found 1)"},
 		"a hold of cents captured in tokens": {func(w *logtest.World) {
 			id, a, b := logtest.ID("hold", w.NewID()), stranger(w), stranger(w)
 			w.Transaction("hold", id, "", "", dollars(logtest.Tokens(100, a, b)))
 			w.Transaction("hold_capture", id, "", "", logtest.Tokens(100, w.Accounts[0], w.Accounts[1]))
-		}, "is of another asset"},
+		}, "a hold moves USD"},
 		"a reversal of a seq to come": {func(w *logtest.World) {
+			w.Mint(w.Providers[0].Pledges[0], w.Accounts[2], 5)
 			w.Seq += 10
 			w.Transfer(w.Accounts[0], w.Accounts[1], 5)
 			seq := w.Seq
 			w.Seq -= 5
-			w.Transaction("reversal", "", "", fmt.Sprint(seq), logtest.Tokens(5, w.Open("holder"), w.Accounts[2]))
+			w.Transaction("reversal", "", "", fmt.Sprint(seq), logtest.Tokens(5, w.Accounts[2], w.Open("holder")))
 		}, "no transfer or mint that could be reversed"},
 		"a reversal of a hold":    {func(w *logtest.World) { hold(w, 5); w.Reverse(w.Accounts[1], w.Accounts[0], 5, w.Seq) }, "no transfer or mint that could be reversed"},
 		"a reversal of no seq":    {func(w *logtest.World) { w.Seq += 5; w.Reverse(w.Accounts[0], w.Accounts[1], 5, w.Seq-1) }, "no transfer or mint that could be reversed"},

@@ -31,18 +31,30 @@ type Ledger struct {
 	pledges     map[entry.ID]*pledge
 	providers   map[entry.ID]*provider
 	redemptions map[entry.ID]*redemption
-	holds       map[entry.ID]held
-	states      map[entry.ID]string
-	calls       calls
-	policies    int64
-	rounding    account
-	// noMintsFrom has, by class, from when its sunset forbids mints.
-	noMintsFrom map[int]int64
+	// holds have what is in each, and held is their sum: in millionths of SCH, since there is nothing else to hold.
+	holds    map[entry.ID]int64
+	held     int64
+	states   map[entry.ID]string
+	calls    calls
+	rounding account
+	// policies is the version of the last, and policyFrom its time.
+	policies, policyFrom int64
+	// logKeys are the log's own, each with the index of the entry that revoked it, or none.
+	logKeys map[[32]byte]int64
+
+	// began says that there was a transaction.
+	began bool
+	ends  ends
+	// sunsets are by class, and ofClass has the pledges of each class whose sunset is not announced.
+	sunsets map[int]sunset
+	ofClass [][]*pledge
 
 	epochs   epochs
 	coverage coverage
 	claims   claims
 	totals   Totals
+	// sides are the private accounts of the postings at hand, as the view numbers them.
+	sides []uint32
 }
 
 // Totals are what the log says in all. Minted, Burned, Escrow are in millionths of SCH, latest in microseconds since 1970.
@@ -60,6 +72,8 @@ type Totals struct {
 	SignedPledges uint64
 	// Liabilities counts proofs of liabilities that agree with the books.
 	Liabilities uint64
+	// Unsigned counts pledges without a signature of providers that had a key before, and revoked it.
+	Unsigned uint64
 }
 
 // Supply is what holders, holds and escrows have.
@@ -68,14 +82,14 @@ func (t *Totals) Supply() int64 { return t.Minted - t.Burned }
 // Outstanding is the supply without what waits in redemptions.
 func (t *Totals) Outstanding() int64 { return t.Supply() - t.Escrow }
 
-// account is a public one: its balance, its version, and the seq of the last transaction that touched it.
-type account struct{ balance, version, seq int64 }
+// account is a public one: its balance, its version, and the seq and the time of the last transaction that touched it.
+type account struct{ balance, version, seq, at int64 }
 
 // provider is what the log says of one.
 type provider struct {
 	issuance account
 	escrow   int64
-	// hours are available or backing ones, by class, in millionths.
+	// hours are those that count, by class, in millionths.
 	hours []int64
 	// key is the one that signs pledges, if signs says that there is one, and ended are those that did before.
 	signs bool
@@ -88,7 +102,7 @@ func New(expect uint64, view *View) *Ledger {
 	return &Ledger{
 		ids: newIDSet(expect), journal: newJournal(expect), view: view,
 		classes: map[string]int{}, pledges: map[entry.ID]*pledge{}, providers: map[entry.ID]*provider{}, redemptions: map[entry.ID]*redemption{},
-		holds: map[entry.ID]held{}, states: map[entry.ID]string{}, calls: newCalls(), noMintsFrom: map[int]int64{}, totals: Totals{LatestAt: math.MinInt64},
+		holds: map[entry.ID]int64{}, states: map[entry.ID]string{}, calls: newCalls(), sunsets: map[int]sunset{}, logKeys: map[[32]byte]int64{}, totals: Totals{LatestAt: math.MinInt64},
 		epochs: epochs{now: none},
 	}
 }
@@ -100,15 +114,14 @@ func (l *Ledger) Add(raw []byte) error {
 	if err := l.parser.Parse(raw, &l.e); err != nil {
 		return fault.At(l.index, "entry", "it is not an entry: %v", err)
 	}
+	if err := l.keepTime(); err != nil {
+		return err
+	}
 	if err := takers[l.e.Type](l); err != nil {
 		return err
 	}
 	l.totals.Entries++
 	l.totals.ByType[l.e.Type]++
-	if l.e.At > l.totals.LatestAt {
-		l.totals.LatestAt = l.e.At
-		l.advance()
-	}
 	l.watchCoverage()
 	return l.view.reached(l.totals.Entries)
 }
@@ -132,31 +145,6 @@ var takers = [entry.Types]func(*Ledger) error{
 // broken returns the fault of the entry at hand.
 func (l *Ledger) broken(check, format string, args ...any) *fault.Fault {
 	return fault.At(l.index, check, format, args...)
-}
-
-func (l *Ledger) policy() error {
-	p := &l.e.Policy
-	if !l.ids.add(p.ID) {
-		return l.broken("unique", "the id %s was there before", entry.FormatID("plcy", p.ID))
-	}
-	if p.Version <= l.policies {
-		return l.broken("policy", "policy %d comes after policy %d", p.Version, l.policies)
-	}
-	l.policies = p.Version
-	return nil
-}
-
-func (l *Ledger) sunset() error {
-	s := &l.e.Sunset
-	class := l.class(s.GPUClass)
-	if _, was := l.noMintsFrom[class]; was {
-		return l.broken("sunset", "the end of %s was announced before", s.GPUClass)
-	}
-	if s.NoMintsFrom < l.e.At || s.SunsetAt < s.NoMintsFrom {
-		return l.broken("sunset", "the end of %s is not announced ahead, or its hours end before mints do", s.GPUClass)
-	}
-	l.noMintsFrom[class] = s.NoMintsFrom
-	return nil
 }
 
 // class numbers classes in the order in which they are seen.

@@ -22,9 +22,20 @@ type pledge struct {
 	confirmed, activated bool
 	activatedAt          uint64
 	haircut              int64
+	// lapsed says that its hours count no longer, and lapseAt is the time of the last transaction by which some of them expired.
+	lapsed  bool
+	lapseAt int64
 	// expires is when the contract ends, in microseconds since 1970.
 	expires  int64
 	accounts [entry.Places]account
+}
+
+// counts tells whether hours of the pledge are collateral: they were verified, and have not ended.
+func (p *pledge) counts() bool { return p.confirmed && !p.lapsed }
+
+// collateral is the hours that are collateral if they count.
+func (p *pledge) collateral() int64 {
+	return p.accounts[entry.Available].balance + p.accounts[entry.Backing].balance
 }
 
 // follows has, by event, those that may follow it.
@@ -51,14 +62,40 @@ func (l *Ledger) pledge() error {
 	if !slices.Contains(follows[p.event], e.Event) {
 		return l.broken("pledge", "pledge %s is %s after it was %s", entry.FormatID("pldg", e.ID), e.Event, p.event)
 	}
-	p.event = e.Event
-	if e.Event != entry.Active {
+	if err := l.agrees(e, p); err != nil {
+		return err
+	}
+	if p.event = e.Event; e.Event != entry.Active || p.confirmed {
 		return nil
 	}
-	if p.confirmed && p.haircut != max(e.Haircut, 0) {
-		return l.broken("pledge", "the haircut of pledge %s is not what was agreed", entry.FormatID("pldg", e.ID))
+	if p.confirmed, p.haircut = true, max(e.Haircut, 0); p.counts() {
+		l.countHours(p, p.collateral())
 	}
-	p.confirmed, p.haircut = true, max(e.Haircut, 0)
+	return nil
+}
+
+// agrees checks that an event says what the books say. What comes ahead of all transactions is from before there was a log, and its hours have not moved yet.
+func (l *Ledger) agrees(e *entry.Pledge, p *pledge) error {
+	name := entry.FormatID("pldg", e.ID)
+	switch left := p.collateral() + p.accounts[entry.Earmarked].balance; e.Event {
+	case entry.Pending:
+	case entry.Active:
+		if p.confirmed && p.haircut != max(e.Haircut, 0) {
+			return l.broken("pledge", "the haircut of pledge %s is not what was agreed", name)
+		}
+	case entry.Rejected:
+		if p.activated {
+			return l.broken("pledge", "pledge %s is rejected, and has got its hours", name)
+		}
+	case entry.Exhausted, entry.Expired, entry.Released:
+		if l.began && left != 0 {
+			return l.broken("pledge", "pledge %s is %s, and has hours left", name, e.Event).Differ(0, left)
+		}
+	case entry.Defaulted:
+		if l.began && p.lapseAt != l.e.At {
+			return l.broken("pledge", "pledge %s is defaulted, and none of its hours expired then", name)
+		}
+	}
 	return nil
 }
 
@@ -71,15 +108,20 @@ func (l *Ledger) newPledge(e *entry.Pledge, terms [32]byte) error {
 	if err := l.signed(e, owner); err != nil {
 		return err
 	}
-	l.pledges[e.ID] = &pledge{
+	p := &pledge{
 		owner: owner, provider: e.Provider, class: l.class(e.GPUClass), hours: e.Hours, terms: terms, event: e.Event, expires: e.Expires,
 	}
+	l.pledges[e.ID] = p
+	l.willEnd(p)
 	return nil
 }
 
 func (l *Ledger) signed(e *entry.Pledge, owner *provider) error {
 	switch {
 	case !e.Signed && !owner.signs:
+		if len(owner.ended) > 0 {
+			l.totals.Unsigned++
+		}
 		return nil
 	case !e.Signed:
 		return l.broken("pledge_signature", "pledge %s is not signed, although its provider has registered a key", entry.FormatID("pldg", e.ID))

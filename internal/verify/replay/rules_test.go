@@ -81,7 +81,7 @@ func sunset(w *logtest.World, noMints, end time.Duration) {
 }
 
 func coverageOf(w *logtest.World, p *logtest.Provider, from, to string) {
-	members := map[string]string{"from": from, "to": to, "cause": "epoch", "backing_sch": "1", "outstanding": "1", "epoch": epochOf(w)}
+	members := map[string]string{"from": from, "to": to, "cause": "epoch", "backing_sch": "1", "outstanding": "1", "coverage": "1.000000", "epoch": epochOf(w)}
 	if p != nil {
 		members["provider"] = logtest.ID("prov", p.ID)
 	}
@@ -182,15 +182,19 @@ func TestRulesOfWhatIsNotOfTheJournal(t *testing.T) {
 		"a pledge that begins active": {func(w *logtest.World) { w.PledgeEntry(w.Pledged(w.Providers[1], h100, 5), "active", nil) }, "begins as active"},
 		"another haircut when it comes back": {func(w *logtest.World) {
 			p := w.Pledge(w.Providers[1], h100, 5, nil)
+			w.Release(p, 5)
 			w.PledgeEntry(p, "released", nil)
 			p.Haircut = "0.05"
 			w.PledgeEntry(p, "active", nil)
 		}, "is not what was agreed"},
 		"a pledge that comes back": {func(w *logtest.World) {
 			p := w.Pledge(w.Providers[1], h100, 5_000_000, nil)
-			w.PledgeEntry(p, "released", nil)
+			w.MintFor(p, w.Accounts[0], 4_500_000, 5_000_000)
+			r := &redeeming{w, w.Accounts[0], p, w.RedeemFor(w.Accounts[0], p, 5_000_000, 5_000_000), 5_000_000}
+			r.ends(5_000_000, 5_000_000)
+			w.PledgeEntry(p, "exhausted", nil)
+			r.corrected(30, 30)
 			w.PledgeEntry(p, "active", nil)
-			w.Mint(p, w.Accounts[0], 5)
 		}, ""},
 	})
 }

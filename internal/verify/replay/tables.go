@@ -69,8 +69,7 @@ func (s *idSet) grow() {
 	}
 }
 
-// journal has the seqs seen so far, each with a fingerprint of the postings by which a reversal is recognised. Fingerprints are keyed too;
-// that of what cannot be reversed, or was, is 0.
+// journal has the seqs seen so far, each with a fingerprint of the postings by which a reversal is recognised. Fingerprints are keyed too.
 type journal struct {
 	seed  maphash.Seed
 	slots []journalSlot
@@ -80,7 +79,17 @@ type journal struct {
 
 type journalSlot struct {
 	seq  int64 // from 1
-	mark uint64
+	mark mark
+}
+
+// mark is the fingerprint of postings: the upper half of all but which private accounts they are between, and the lower half of these, or 0 where there is no
+// view to open them. That of what cannot be reversed, or was, is 0.
+type mark uint64
+
+// turned tells whether another mark is of the same postings, between the same accounts as far as both know them.
+func (m mark) turned(other mark) bool {
+	const accounts = 1<<32 - 1
+	return m>>32 == other>>32 && (m == other || m&accounts == 0 || other&accounts == 0)
 }
 
 func newJournal(expect uint64) *journal {
@@ -88,7 +97,7 @@ func newJournal(expect uint64) *journal {
 }
 
 // add tells whether the seq is new, and keeps it.
-func (j *journal) add(seq int64, mark uint64) bool {
+func (j *journal) add(seq int64, of mark) bool {
 	if j.n >= len(j.slots)*2/3 {
 		j.grow()
 	}
@@ -96,7 +105,7 @@ func (j *journal) add(seq int64, mark uint64) bool {
 	if slot.seq == seq {
 		return false
 	}
-	*slot = journalSlot{seq, mark}
+	*slot = journalSlot{seq, of}
 	j.n++
 	return true
 }
@@ -121,8 +130,8 @@ func (j *journal) grow() {
 	}
 }
 
-// mark fingerprints postings, or, backward, what they would be if they were turned around. What private accounts they are between is not in it.
-func (j *journal) mark(postings []entry.Posting, backward bool) uint64 {
+// mark fingerprints postings and the private accounts of their sides, or, backward, what they would be if they were turned around.
+func (j *journal) mark(postings []entry.Posting, sides []uint32, backward bool) mark {
 	b := j.room[:0]
 	for i := range postings {
 		p := &postings[i]
@@ -135,5 +144,21 @@ func (j *journal) mark(postings []entry.Posting, backward bool) uint64 {
 		b = append(append(append(b, p.Class...), from.ID[:]...), to.ID[:]...)
 	}
 	j.room = b
-	return maphash.Bytes(j.seed, b) | 1
+	return mark(maphash.Bytes(j.seed, b))>>32<<32 | 1<<32 | j.between(sides, backward)
+}
+
+// between fingerprints accounts, in the lower half of a mark.
+func (j *journal) between(sides []uint32, backward bool) mark {
+	if len(sides) == 0 {
+		return 0
+	}
+	b := j.room[:0]
+	for i := range sides {
+		if backward {
+			i = len(sides) - 1 - i
+		}
+		b = binary.LittleEndian.AppendUint32(b, sides[i])
+	}
+	j.room = b
+	return mark(maphash.Bytes(j.seed, b))>>32 | 1
 }

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/ballast-compute/ballast/internal/verify/entry"
@@ -46,21 +47,28 @@ func (l *Ledger) transaction() error {
 	if !l.ids.add(t.ID) {
 		return l.broken("unique", "the id %s was there before", entry.FormatID("txn", t.ID))
 	}
-	var mark uint64
-	if t.Kind == entry.Transfer || t.Kind == entry.Mint {
-		mark = l.journal.mark(t.Postings, false)
-	}
-	if t.Seq == 0 || !l.journal.add(t.Seq, mark) {
-		return l.broken("unique", "seq %d was there before", t.Seq)
+	if t.Seq == 0 {
+		return l.broken("unique", "seq 0 is none")
 	}
 	if t.HasEpoch && !l.epochs.has(t.Epoch) {
 		return l.broken("epoch", "epoch %s was not announced", entry.FormatID("epoch", t.Epoch))
 	}
 	var s sums
+	l.sides = l.sides[:0]
 	for i := range t.Postings {
 		if err := l.post(t, &t.Postings[i], &s); err != nil {
 			return err
 		}
+	}
+	if err := l.closedHave(); err != nil {
+		return err
+	}
+	var of mark
+	if t.Kind == entry.Transfer || t.Kind == entry.Mint {
+		of = l.journal.mark(t.Postings, l.sides, false)
+	}
+	if !l.journal.add(t.Seq, of) {
+		return l.broken("unique", "seq %d was there before", t.Seq)
 	}
 	l.totals.ByKind[t.Kind]++
 	l.totals.Postings += uint64(len(t.Postings))
@@ -78,13 +86,27 @@ func (l *Ledger) post(t *entry.Transaction, p *entry.Posting, s *sums) error {
 	if (p.Asset == entry.Hours) != p.From.Place.OfPledge() || p.Asset == entry.Dollars && (p.From.Place != entry.Private || p.To.Place != entry.Private || t.Kind > entry.Reversal) {
 		return l.broken("asset", "a posting from %s to %s has another asset than these accounts", p.From.Place, p.To.Place)
 	}
+	if p.Asset == entry.Dollars {
+		return l.broken("asset", "a %s moves USD, of which no entry brings any into the books", t.Kind)
+	}
 	if err := l.move(t, p, &p.From, -p.Amount); err != nil {
 		return err
 	}
 	if err := l.move(t, p, &p.To, p.Amount); err != nil {
 		return err
 	}
-	return l.count(p, s)
+	return l.count(t.Kind, p, s)
+}
+
+// draws has the kinds whose private postings come out of what holders have at hand, and not out of a hold or an escrow.
+var draws = [entry.Kinds]bool{entry.Transfer: true, entry.Hold: true, entry.Reversal: true, entry.RedemptionRequest: true}
+
+// isThere checks that a holder can have what it gives: nobody has more than all that is neither held nor in escrow.
+func (l *Ledger) isThere(kind entry.Kind, p *entry.Posting) error {
+	if there := l.totals.Outstanding() - l.held; draws[kind] && p.Amount > there {
+		return l.broken("amount", "a %s moves more than there is at all", kind).Differ(fmt.Sprintf("at most %d", there), p.Amount)
+	}
+	return nil
 }
 
 // mayGo tells whether a kind has postings of this way.
@@ -107,6 +129,9 @@ func (l *Ledger) move(t *entry.Transaction, p *entry.Posting, a *entry.Account, 
 	if t.Seq < acc.seq {
 		return l.broken("order", "seq %d comes after %d at %s of %s", t.Seq, acc.seq, a.Place, l.owner(a))
 	}
+	if l.e.At < acc.at && acc.version > 0 {
+		return l.broken("time", "it is from before an earlier posting to %s of %s", a.Place, l.owner(a)).Differ("no earlier than "+instant(acc.at), instant(l.e.At))
+	}
 	balance, ok := add(acc.balance, amount)
 	if !ok {
 		return l.broken("range", "%s of %s is out of range", a.Place, l.owner(a))
@@ -114,7 +139,7 @@ func (l *Ledger) move(t *entry.Transaction, p *entry.Posting, a *entry.Account, 
 	if balance < 0 && a.Place != entry.Issuance && a.Place != entry.Commitment {
 		return l.broken("negative", "%s of %s goes below zero", a.Place, l.owner(a)).Differ("0 or more", balance)
 	}
-	*acc = account{balance: balance, version: a.Version, seq: t.Seq}
+	*acc = account{balance: balance, version: a.Version, seq: t.Seq, at: l.e.At}
 	return nil
 }
 
@@ -148,8 +173,13 @@ func (l *Ledger) owner(a *entry.Account) string {
 }
 
 // count adds a posting to the sums of its transaction and of the books.
-func (l *Ledger) count(p *entry.Posting, s *sums) (err error) {
+func (l *Ledger) count(kind entry.Kind, p *entry.Posting, s *sums) (err error) {
 	from, to := &p.From, &p.To
+	if from.Place == entry.Private {
+		if err := l.isThere(kind, p); err != nil {
+			return err
+		}
+	}
 	switch {
 	case from.Place == entry.Issuance:
 		s.of(from.ID)

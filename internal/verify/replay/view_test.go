@@ -45,16 +45,18 @@ func TestRulesOfPrivateAccounts(t *testing.T) {
 			w.Transfer(w.Open("holder"), w.Accounts[0], math.MaxInt64)
 		}, nothing, "is out of range"},
 		"too much that is closed": {func(w *logtest.World) {
-			w.Transaction("transfer", "", "", "", logtest.Tokens(math.MaxInt64-100_000_000, w.Open("holder"), w.Accounts[0]), logtest.Tokens(math.MaxInt64-100_000_000, w.Open("holder"), w.Accounts[1]))
+			w.MintFor(w.Pledge(w.NewProvider(), h100, math.MaxInt64-1e16, nil), w.Accounts[0], 8e18, 8.9e18)
+			w.Transaction("transfer", "", "", "", logtest.Tokens(5e18, w.Open("holder"), w.Accounts[1]), logtest.Tokens(5e18, w.Open("holder"), w.Accounts[2]))
 		}, nothing, "accounts that cannot be opened are out of range"},
-		"below zero, closed": {func(w *logtest.World) { w.Transfer(w.Open("holder"), w.Accounts[1], 1) }, nothing, "(SCH) are below zero together"},
-		"below zero in dollars": {func(w *logtest.World) {
-			w.Transaction("transfer", "", "", "", strings.Replace(logtest.Tokens(1, w.Open("holder"), w.Accounts[2]), "SCH", "USD", 1))
-		}, func(text string) string { // The account of the last line has dollars.
-			i := strings.LastIndex(text, `"balance":"1"`)
-			at := strings.LastIndex(text[:i], `"asset":"SCH"`)
-			return text[:at] + strings.Replace(text[at:], "SCH", "USD", 1)
-		}, "(USD) are below zero together"},
+		"below zero, closed": {func(w *logtest.World) { w.Transfer(w.Open("holder"), w.Accounts[1], 1) }, nothing, "does not open are below zero together"},
+		"below zero, closed, for a while": {func(w *logtest.World) {
+			stranger := w.Open("holder")
+			w.Transfer(stranger, w.Accounts[1], 1)
+			w.Transfer(w.Accounts[1], stranger, 1)
+		}, nothing, "does not open are below zero together"},
+		"dollars": {func(w *logtest.World) {
+			w.Transaction("transfer", "", "", "", strings.Replace(logtest.Tokens(1, w.Open("holder"), w.Open("holder")), "SCH", "USD", 1))
+		}, nothing, "moves USD"},
 		"a transfer out of a hold": {func(w *logtest.World) {
 			w.HoldAndCapture(w.Accounts[0], w.Accounts[1], 9, 4)
 			fill(w, w.Held(w.Accounts[0]))
