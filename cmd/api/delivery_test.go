@@ -28,7 +28,7 @@ import (
 
 const (
 	deliveryOperator = "operator_key_of_the_delivery_tests_0001"
-	deliveryClass    = "H100-SXM-80GB"
+	deliveryClass    = "A100-SXM-80GB" // Whose hours are worth less than a token, so that amounts are rounded.
 	redeemers        = 24
 )
 
