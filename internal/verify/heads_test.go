@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/transparency-dev/merkle/proof"
@@ -94,7 +96,7 @@ func TestDamageIsNoFork(t *testing.T) {
 	in.files["tile/entries/000.p/250"] = flipped(in.files["tile/entries/000.p/250"], 8*100)
 	r := verify.Check(t.Context(), in, o)
 	want(t, r, fault.Tampered, "is not that of its entries")
-	if strings.Contains(r.OneLine(), "fork") {
+	if r.Faults[0].Check != "tile" || strings.Contains(r.OneLine(), "signed before") {
 		t.Error(r.OneLine())
 	}
 	delete(in.files, "tile/0/000.p/250")
@@ -182,5 +184,32 @@ func TestSignedButNotUnderstood(t *testing.T) {
 	var text bytes.Buffer
 	if err := r.WriteText(&text); err != nil || !strings.Contains(text.String(), "does not understand") || !r.JSON().Checkpoint.Extended {
 		t.Errorf("%v: %s", err, text.String())
+	}
+}
+
+// TestWhoRemembersWaits for another run that is about to write what is remembered.
+func TestWhoRemembersWaits(t *testing.T) {
+	t.Parallel()
+	m := logtest.Make(t.TempDir(), 28, 10, 60)
+	for held, text := range map[bool]string{true: "the checkpoint cannot be remembered: context canceled", false: "context canceled"} {
+		dir := t.TempDir()
+		lock, err := os.Create(filepath.Join(dir, verify.StateFile+".lock"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if held {
+			if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		from := &interrupted{memory: memory{files: published(t, m.Dir)}, path: "checkpoint.witnessed", do: stop} // Nothing but the lock looks at the context before files are copied.
+		r := verify.Fetch(ctx, from, dir, options(t, m))
+		if len(r.Faults) != 1 || r.Faults[0].Message != text {
+			t.Errorf("held %t: %v", held, r.Faults)
+		}
+		if err := lock.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -130,7 +130,7 @@ func read(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = file.Close() }()
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() > maxStateBytes {
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%w: %s", ErrState, filepath.Base(path))
 	}
 	data, err := io.ReadAll(io.LimitReader(file, maxStateBytes))
