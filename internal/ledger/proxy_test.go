@@ -133,6 +133,7 @@ func TestLostCommitsAreResolved(t *testing.T) {
 	}
 	thief.target = through.Host
 	through.Host = thief.listen(t)
+	through.RawQuery = "sslmode=disable" // It reads along.
 	writes, err := pgxpool.New(t.Context(), through.String())
 	if err != nil {
 		t.Fatal(err)

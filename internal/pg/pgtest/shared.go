@@ -34,6 +34,9 @@ const (
 var sharedHost = sync.OnceValues(func() (*host, error) {
 	ctx := context.Background() // Outlives the test that happens to come first.
 	if url := os.Getenv(urlVariable); url != "" {
+		if !strings.Contains(url, "?") {
+			url += "?sslmode=prefer" // The default, said, so that tests may add to the parameters of any address.
+		}
 		return newHost(ctx, url)
 	}
 	room, err := openRoom()
