@@ -178,3 +178,30 @@ func (w *World) Default(p *Pledge, place string, hours int64) {
 func (w *World) Release(p *Pledge, hours int64) {
 	w.Transaction("pledge_release", ID("pldg", p.ID), "", "", p.Move(hours, "available", "released"))
 }
+
+// LogKey is what becomes of a key of the log itself.
+func (w *World) LogKey(key ed25519.PrivateKey, event string) {
+	w.Write("key", map[string]string{"use": "log", "event": event, "public_key": base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey))})
+}
+
+// Policy is one that is in force from a time on.
+func (w *World) Policy(version int, from time.Time) {
+	w.Write("policy", map[string]string{"id": ID("plcy", w.NewID()), "version": fmt.Sprint(version), "effective_at": instant(from), "terms": "{}"})
+}
+
+// Sunset is the end of a class.
+func (w *World) Sunset(class string, noMints, end time.Time) {
+	w.Write("sunset", map[string]string{"gpu_class": class, "no_mints_from": instant(noMints), "sunset_at": instant(end)})
+}
+
+// Coverage is a change of a provider's coverage, or, for nil, of that of all. A ratio that is empty is left out.
+func (w *World) Coverage(p *Provider, from, to, backing, outstanding, ratio string) {
+	members := map[string]string{"from": from, "to": to, "cause": "epoch", "backing_sch": backing, "outstanding": outstanding, "epoch": ID("epoch", w.EpochID)}
+	if p != nil {
+		members["provider"] = ID("prov", p.ID)
+	}
+	if ratio != "" {
+		members["coverage"] = ratio
+	}
+	w.Write("coverage", members)
+}
