@@ -86,7 +86,7 @@ func pasteWalk(t *testing.T, heading, dir string, refusals int) string {
 		"127.0.0.1:9090", called, "./provider-example ", "./provider-example --ballast http://"+address+" --listen "+called+" ",
 	)...).Replace(script.String())
 	if strings.Contains(text, "go run") || strings.Contains(text, "go build") {
-		t.Errorf("the walk runs something else than what the test puts in its place; what go run starts does not end when it is killed:\n%s", text)
+		t.Fatalf("the walk runs something else than what the test puts in its place; what go run starts does not end when it is killed:\n%s", text)
 	}
 
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", text)
