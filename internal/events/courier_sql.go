@@ -103,12 +103,17 @@ SET attempts = d.attempts + 1, tries = d.tries + 1, status = a.status,
     ended_at = CASE WHEN a.status <> 'pending' THEN ballast_now() END
 FROM unnest($1::uuid[], $2::text[], $3::interval[]) AS a (id, status, pause) WHERE d.id = a.id`
 
-	// It ends with the lease that was taken, if no other has it since.
+	// It ends with the lease that was taken, if no other has it since. What a URL answered says nothing of another that the owner has put in its
+	// place meanwhile, which has not failed since any time.
 	releaseSQL = `
 UPDATE webhook_endpoints
 SET leased_until = CASE WHEN leased_until = $2 THEN ballast_now() ELSE leased_until END,
-    failing_since = CASE WHEN $3 THEN NULL WHEN $4 THEN COALESCE(failing_since, ballast_now()) ELSE failing_since END
+    failing_since = CASE WHEN url <> $5 THEN failing_since WHEN $3 THEN NULL WHEN $4 THEN COALESCE(failing_since, ballast_now()) ELSE failing_since END
 WHERE id = $1`
+
+	disableGoneSQL = `
+UPDATE webhook_endpoints SET status = 'disabled', disabled_reason = 'gone', disabled_at = ballast_now()
+WHERE id = $1 AND url = $2 AND status = 'enabled'`
 
 	disableFailingSQL = `
 UPDATE webhook_endpoints SET status = 'disabled', disabled_reason = 'failing', disabled_at = ballast_now()
@@ -127,10 +132,10 @@ func (c *Courier) finish(ctx context.Context, b *bundle) error {
 		q.Queue(byIndexSQL)
 		q.Queue(logAttemptsSQL, v.ids, v.outcomes, v.answers, v.took)
 		q.Queue(finishDeliveriesSQL, v.ids, v.statuses, v.pauses)
-		q.Queue(releaseSQL, b.endpoint, b.until, v.delivered, v.failed)
+		q.Queue(releaseSQL, b.endpoint, b.until, v.delivered, v.failed, b.url)
 		switch {
 		case v.gone:
-			q.Queue(disableEndpointSQL, b.endpoint, DisabledGone)
+			q.Queue(disableGoneSQL, b.endpoint, b.url)
 		case v.givenUp:
 			q.Queue(disableFailingSQL, b.endpoint, givenUpAfter)
 		}

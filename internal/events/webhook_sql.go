@@ -27,9 +27,10 @@ WHERE endpoint_id = $1 AND (expires_at IS NULL OR expires_at > ballast_now() + $
 INSERT INTO webhook_deliveries (id, endpoint_id, seq, event_id, event_type, object_id)
 SELECT $1, $2, seq, id, type, object_id FROM events WHERE seq = currval('journal_seq') AND object_id = $2`
 
+	// Another URL has not failed yet.
 	updateEndpointSQL = `
 UPDATE webhook_endpoints
-SET url = COALESCE($2, url), description = NULLIF(COALESCE($3, description), ''), event_types = COALESCE($4::text[], event_types)
+SET url = COALESCE($2, url), failing_since = CASE WHEN COALESCE($2, url) = url THEN failing_since END, description = NULLIF(COALESCE($3, description), ''), event_types = COALESCE($4::text[], event_types)
 WHERE id = $1`
 
 	enableEndpointSQL = `
