@@ -115,12 +115,15 @@ var journalInvariants = []invariant{
 		      WHERE p.asset IS DISTINCT FROM f.asset OR p.asset IS DISTINCT FROM t.asset LIMIT 1`,
 	},
 	{
-		name: "reversals_mirror_their_originals", holds: "every reversal has its original's postings, turned around",
+		name: "reversals_mirror_their_originals", holds: "every reversal has all its original's postings, turned around, and no other",
 		sql: `SELECT format('transaction %s', r.seq) FROM transactions r
-		      WHERE r.reverses IS NOT NULL AND EXISTS (
+		      WHERE r.reverses IS NOT NULL AND (EXISTS (
 		        (SELECT from_account, to_account, amount FROM postings WHERE seq = r.seq)
 		        EXCEPT ALL (SELECT to_account, from_account, amount FROM postings WHERE seq = r.reverses)
-		      ) LIMIT 1`,
+		      ) OR EXISTS (
+		        (SELECT to_account, from_account, amount FROM postings WHERE seq = r.reverses)
+		        EXCEPT ALL (SELECT from_account, to_account, amount FROM postings WHERE seq = r.seq)
+		      )) LIMIT 1`,
 	},
 }
 

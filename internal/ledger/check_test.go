@@ -26,24 +26,35 @@ func TestTheChecksFindDamage(t *testing.T) {
 	} {
 		t.Run(check, func(t *testing.T) {
 			t.Parallel()
-			b := guarded(t)
-			rich := b.account(sch(5))
-			b.hold(rich, sch(1))
-			h := b.hold(rich, sch(2))
-			if _, _, err := b.Void(t.Context(), ledger.Settlement{Call: freshCall(), HoldID: h.ID}); err != nil {
-				t.Fatal(err)
-			}
-			b.mustBalance()
-			b.exec(`SET session_replication_role = replica; ` + b.fill(damage))
-			for _, c := range b.checks() {
-				if c.Name == check {
-					if c.OK {
-						t.Error("the damage is not found")
-					}
-					return
-				}
-			}
-			t.Error("there is no such check")
+			findsDamage(t, check, damage)
 		})
 	}
+}
+
+// What a reversal lacks is found as well as what it has too much.
+func TestTheChecksFindAReversalWithFewerPostings(t *testing.T) {
+	t.Parallel()
+	findsDamage(t, "reversals_mirror_their_originals", `DELETE FROM postings WHERE seq = (SELECT seq FROM transactions WHERE kind = 'reversal')`)
+}
+
+func findsDamage(t *testing.T, check, damage string) {
+	t.Helper()
+	b := guarded(t)
+	rich := b.account(sch(5))
+	b.hold(rich, sch(1))
+	h := b.hold(rich, sch(2))
+	if _, _, err := b.Void(t.Context(), ledger.Settlement{Call: freshCall(), HoldID: h.ID}); err != nil {
+		t.Fatal(err)
+	}
+	b.mustBalance()
+	b.exec(`SET session_replication_role = replica; ` + b.fill(damage))
+	for _, c := range b.checks() {
+		if c.Name == check {
+			if c.OK {
+				t.Error("the damage is not found")
+			}
+			return
+		}
+	}
+	t.Error("there is no such check")
 }
