@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"regexp"
 
@@ -169,7 +170,7 @@ func (a *API) visibleAccount(r *http.Request) (*ledger.Account, error) {
 
 func (a *API) listAccountPostings(w http.ResponseWriter, r *http.Request) error {
 	q := queryOf(r)
-	p := q.page(numberBytes)
+	p := q.numbered(math.MaxInt64)
 	if err := q.err(); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"math"
 	"net/http"
 
 	"github.com/ballast-compute/ballast/internal/dispatch"
@@ -14,7 +15,7 @@ func (a *API) listAttempts(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	q := queryOf(r)
-	p := q.page(numberBytes)
+	p := q.numbered(math.MaxInt64)
 	if err := q.err(); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"log/slog"
+	"math"
 	"net/http"
 
 	"github.com/google/uuid"
@@ -82,7 +83,7 @@ func sixPlaces(d decimal.Decimal) string { return d.StringFixed(sixDecimals) }
 
 func (a *API) listCoverageEvents(w http.ResponseWriter, r *http.Request) error {
 	q := queryOf(r)
-	p := q.page(numberBytes)
+	p := q.numbered(math.MaxInt64)
 	f := coverage.EventFilter{
 		State: coverage.State(word[wire.CoverageState](q, "state")), ProviderID: q.id(id.Provider, "provider_id"), Before: p.beforeNumber(), Limit: p.more(),
 	}

@@ -2,9 +2,13 @@ package httpapi_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"regexp"
 	"slices"
@@ -371,5 +375,36 @@ func TestMalformedParameters(t *testing.T) {
 		"/v1/reports/trial-balance?format=xlsx", "/v1/reports/trial-balance?at=2999-01-01T00:00:00Z", "/v1/reports/trial-balance?at=0000-01-01T00:00:00Z",
 	} {
 		s.get("operator", query).want(400, "invalid_request")
+	}
+}
+
+// A cursor can be forged, since it is not signed: the number in it is refused if the list cannot have it, and harmless if it can.
+func TestForgedCursors(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	const small, large = math.MaxInt32, math.MaxInt64
+	for _, list := range []struct {
+		who, path string
+		most      uint64
+	}{
+		{"", "/v1/index/H100-SXM-80GB", small},
+		{"operator", "/v1/policies", small},
+		{"operator", "/v1/accounts/{alice_account}/postings", large},
+		{"operator", "/v1/transactions", large},
+		{"operator", "/v1/coverage/events", large},
+		{"operator", "/v1/redemptions/{redemption}/attempts", large},
+		{"", "/v1/log/liabilities", large},
+	} {
+		path := s.names.fill(list.path)
+		for position, status := range map[uint64]int{1: 200, list.most: 200, list.most + 1: 400, 1 << 40: 0, 1 << 63: 400, math.MaxUint64: 400} {
+			if status == 0 {
+				status = map[bool]int{true: 200, false: 400}[position <= list.most]
+			}
+			tag := sha256.Sum256([]byte(path))
+			cursor := base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint64(tag[:8], position))
+			if got := s.get(list.who, path+"?cursor="+cursor).send(); got.status != status {
+				t.Errorf("%s from %d: %d %s, want %d", list.path, position, got.status, got.text, status)
+			}
+		}
 	}
 }

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/hex"
+	"math"
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
@@ -28,7 +29,7 @@ func (a *API) getIndex(w http.ResponseWriter, r *http.Request) error {
 
 func (a *API) getIndexHistory(w http.ResponseWriter, r *http.Request) error {
 	q := queryOf(r)
-	p := q.page(numberBytes)
+	p := q.numbered(math.MaxInt32)
 	span := anchor.IndexSpan{From: q.bound("from"), To: q.bound("to"), Before: int(p.beforeNumber()), Limit: p.more()}
 	if err := q.err(); err != nil {
 		return err

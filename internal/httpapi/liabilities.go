@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"encoding/base64"
+	"math"
 	"net/http"
 	"time"
 
@@ -44,7 +45,7 @@ func (a *API) publishLiabilities(w http.ResponseWriter, r *http.Request) error {
 // listLiabilities needs no log in this process: the database has what was published.
 func (a *API) listLiabilities(w http.ResponseWriter, r *http.Request) error {
 	q := queryOf(r)
-	p := q.page(numberBytes)
+	p := q.numbered(math.MaxInt64)
 	if err := q.err(); err != nil {
 		return err
 	}

@@ -170,6 +170,15 @@ func (q *query) page(positionBytes int) page {
 	return p
 }
 
+// numbered is page for a list whose positions are numbers, the greatest of which is most.
+func (q *query) numbered(most int64) page {
+	p := q.page(numberBytes)
+	if p.beforeNumber() < 0 || p.beforeNumber() > most {
+		q.foreignCursor()
+	}
+	return p
+}
+
 // limit is how many items are asked for.
 func (q *query) limit() int {
 	text := q.text("limit")
@@ -186,10 +195,15 @@ func (q *query) limit() int {
 func (q *query) position(list listTag, cursor string, positionBytes int) []byte {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
 	if err != nil || len(raw) != len(list)+positionBytes || !bytes.Equal(raw[:len(list)], list[:]) {
-		q.add("cursor", "invalid_value", "The cursor is not one of this list with these filters.")
+		q.foreignCursor()
 		return nil
 	}
 	return raw[len(list):]
+}
+
+// foreignCursor is said of a cursor that no page of the list has given: of another list, or written by whoever sends it.
+func (q *query) foreignCursor() {
+	q.add("cursor", "invalid_value", "The cursor is not one of this list with these filters.")
 }
 
 func (q *query) tag() listTag {
@@ -219,7 +233,7 @@ func (p page) beforeNumber() int64 {
 	if len(p.after) != numberBytes {
 		return 0
 	}
-	return int64(binary.BigEndian.Uint64(p.after)) //nolint:gosec // As numberPosition wrote it.
+	return int64(binary.BigEndian.Uint64(p.after)) //nolint:gosec // One that numberPosition did not write is refused.
 }
 
 const (

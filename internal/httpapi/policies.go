@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -20,7 +21,7 @@ var thresholdForm = regexp.MustCompile(`^(0|[1-9][0-9]{0,2})(\.[0-9]{1,6})?$`)
 
 func (a *API) listPolicies(w http.ResponseWriter, r *http.Request) error {
 	q := queryOf(r)
-	p := q.page(numberBytes)
+	p := q.numbered(math.MaxInt32)
 	if err := q.err(); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"slices"
 
@@ -65,7 +66,7 @@ func (s sight) only(account uuid.UUID) []uuid.UUID {
 
 func (a *API) listTransactions(w http.ResponseWriter, r *http.Request) error {
 	q := queryOf(r)
-	p := q.page(numberBytes)
+	p := q.numbered(math.MaxInt64)
 	account, reference := q.id(id.Account, "account_id"), q.text("reference")
 	q.checkText("reference", reference, maxReference)
 	kind := ledger.Kind(word[wire.TransactionKind](q, "kind"))

@@ -21,7 +21,7 @@ FROM liability_proofs l LEFT JOIN log_positions p ON p.seq = l.seq`
 	newestLiabilitiesSQL    = selectLiabilitiesSQL + ` ORDER BY l.size DESC LIMIT 1`
 	publishedLiabilitiesSQL = selectLiabilitiesSQL + ` WHERE p.first_index IS NOT NULL ORDER BY l.size DESC LIMIT 1`
 	liabilitiesOfSizeSQL    = selectLiabilitiesSQL + ` WHERE l.size = $1`
-	listLiabilitiesSQL      = selectLiabilitiesSQL + ` WHERE $1 = 0 OR l.size < $1 ORDER BY l.size DESC LIMIT $2`
+	listLiabilitiesSQL      = selectLiabilitiesSQL + ` WHERE $1::bigint = 0 OR l.size < $1 ORDER BY l.size DESC LIMIT $2`
 
 	// What hours are worth is said by the epoch in force at the entry's own time. So both are of one reading of the clock.
 	insertLiabilitiesSQL = `
