@@ -102,17 +102,25 @@ func (c *keysList) Run(ctx context.Context, p *program) error {
 			return err
 		}
 		table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-		_, _ = fmt.Fprintln(table, "ID\tROLE\tSTATUS\tPREFIX\tLAST USED\tNAME") // The table keeps errors for Flush.
+		_, _ = fmt.Fprintln(table, "ID\tROLE\tSTATUS\tPREFIX\tLAST USED\tMADE BY\tNAME") // The table keeps errors for Flush.
 		for _, k := range keys {
 			used := "never"
 			if k.LastUsedAt != nil {
 				used = k.LastUsedAt.UTC().Format(time.DateTime)
 			}
-			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n",
-				id.Format(id.Key, k.ID), k.Role, k.Status(time.Now()), k.Prefix, used, k.Name)
+			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
+				id.Format(id.Key, k.ID), k.Role, k.Status(time.Now()), k.Prefix, used, makerOf(k), k.Name)
 		}
 		return table.Flush()
 	})
+}
+
+// makerOf names the operator who made a key over the API.
+func makerOf(k access.Key) string {
+	if k.CreatedBy == uuid.Nil {
+		return "this machine"
+	}
+	return id.Format(id.Principal, k.CreatedBy)
 }
 
 type keysRevoke struct {

@@ -32,6 +32,8 @@ type Key struct {
 	ExpiresAt, RevokedAt, LastUsedAt *time.Time
 	// ReplacedBy is the key that RotateKey made in place of this one, or zero.
 	ReplacedBy uuid.UUID
+	// CreatedBy is the principal who asked for it over the API, or zero for one that was made on the machine that runs the database.
+	CreatedBy uuid.UUID
 }
 
 // NewKey says which key to make.
@@ -43,6 +45,9 @@ type NewKey struct {
 	Name string
 	// ExpiresAt is nil for a key that lives until it is revoked.
 	ExpiresAt *time.Time
+	// MadeBy is the operator who asks for it, or zero on the machine that runs the database. An operator's key is of the principal of
+	// the operator who asks: nobody makes another operator of themselves.
+	MadeBy uuid.UUID
 }
 
 // Rotation says how to replace a key.
@@ -52,6 +57,8 @@ type Rotation struct {
 	Overlap time.Duration
 	// ExpiresAt is the end of the new key, or nil for none.
 	ExpiresAt *time.Time
+	// MadeBy is as in NewKey. An operator obtains no successor of another operator's key.
+	MadeBy uuid.UUID
 }
 
 // Store keeps holders and keys in Postgres. It is safe for concurrent use.
@@ -83,17 +90,19 @@ func (s *Store) CreateKeyTx(ctx context.Context, tx pgx.Tx, k NewKey) (Key, stri
 	}
 	return s.insertSecret(ctx, tx, Key{
 		ID: id.New(), PrincipalID: k.principal(), Role: k.Role, HolderID: k.HolderID, ProviderID: k.ProviderID,
-		Name: k.Name, ExpiresAt: k.ExpiresAt,
+		Name: k.Name, ExpiresAt: k.ExpiresAt, CreatedBy: k.MadeBy,
 	})
 }
 
-// principal returns the owner's id, or a new one for those who own nothing.
+// principal returns the owner's id, that of the operator who makes themselves another key, or a new one.
 func (k NewKey) principal() uuid.UUID {
-	switch k.Role {
-	case RoleHolder:
+	switch {
+	case k.Role == RoleHolder:
 		return k.HolderID
-	case RoleProvider:
+	case k.Role == RoleProvider:
 		return k.ProviderID
+	case k.Role == RoleOperator && k.MadeBy != uuid.Nil:
+		return k.MadeBy
 	default:
 		return id.New()
 	}
@@ -142,8 +151,8 @@ func (s *Store) RotateKey(ctx context.Context, r Rotation) (key Key, secret stri
 }
 
 // RotateKeyTx makes a new key for the same principal, with the same role and name, and ends the old one after the
-// overlap, or earlier if it expires earlier. It returns ErrNotFound, ErrConflict for a key that is dead or has been
-// replaced, and an [*InvalidError] for a bad overlap or end.
+// overlap, or earlier if it expires earlier. It returns ErrNotFound, ErrOthersKey for the key of another operator, ErrConflict for a key that is dead or
+// has been replaced, and an [*InvalidError] for a bad overlap or end.
 func (s *Store) RotateKeyTx(ctx context.Context, tx pgx.Tx, r Rotation) (Key, string, error) {
 	now := s.now()
 	if r.Overlap < 0 || r.Overlap > MaxOverlap {
@@ -156,10 +165,13 @@ func (s *Store) RotateKeyTx(ctx context.Context, tx pgx.Tx, r Rotation) (Key, st
 	if err != nil {
 		return Key{}, "", err
 	}
+	if old.Role == RoleOperator && r.MadeBy != uuid.Nil && r.MadeBy != old.PrincipalID {
+		return Key{}, "", ErrOthersKey
+	}
 	if old.Status(now) != KeyActive || old.ReplacedBy != uuid.Nil {
 		return Key{}, "", ErrConflict
 	}
-	next, secret, err := s.insertSecret(ctx, tx, old.successor(r.ExpiresAt))
+	next, secret, err := s.insertSecret(ctx, tx, old.successor(r))
 	if err != nil {
 		return Key{}, "", err
 	}
@@ -188,10 +200,10 @@ func (k Key) Status(now time.Time) KeyStatus {
 	}
 }
 
-func (k Key) successor(expiresAt *time.Time) Key {
+func (k Key) successor(r Rotation) Key {
 	return Key{
 		ID: id.New(), PrincipalID: k.PrincipalID, Role: k.Role, HolderID: k.HolderID, ProviderID: k.ProviderID,
-		Name: k.Name, ExpiresAt: expiresAt,
+		Name: k.Name, ExpiresAt: r.ExpiresAt, CreatedBy: r.MadeBy,
 	}
 }
 

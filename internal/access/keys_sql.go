@@ -21,21 +21,22 @@ type querier interface {
 }
 
 const keyColumns = `id, principal_id, role, holder_id, provider_id, name, prefix, created_at, expires_at, revoked_at,
-	last_used_at, replaced_by`
+	last_used_at, replaced_by, created_by`
 
 func scanKey(row pgx.CollectableRow) (Key, error) {
 	var k Key
-	var holder, provider, replacedBy *uuid.UUID
+	var holder, provider, replacedBy, createdBy *uuid.UUID
 	err := row.Scan(&k.ID, &k.PrincipalID, &k.Role, &holder, &provider, &k.Name, &k.Prefix, &k.CreatedAt, &k.ExpiresAt,
-		&k.RevokedAt, &k.LastUsedAt, &replacedBy)
-	k.HolderID, k.ProviderID, k.ReplacedBy = orNil(holder), orNil(provider), orNil(replacedBy)
+		&k.RevokedAt, &k.LastUsedAt, &replacedBy, &createdBy)
+	k.HolderID, k.ProviderID, k.ReplacedBy, k.CreatedBy = orNil(holder), orNil(provider), orNil(replacedBy), orNil(createdBy)
 	return k, err
 }
 
 func insertKey(ctx context.Context, tx pgx.Tx, k Key, hash []byte) (Key, error) {
-	k, err := oneKey(ctx, tx, `INSERT INTO api_keys (id, principal_id, role, holder_id, provider_id, name, prefix, hash, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING `+keyColumns,
-		k.ID, k.PrincipalID, string(k.Role), orNull(k.HolderID), orNull(k.ProviderID), k.Name, k.Prefix, hash, k.ExpiresAt)
+	k, err := oneKey(ctx, tx, `INSERT INTO api_keys (id, principal_id, role, holder_id, provider_id, name, prefix, hash, expires_at, created_by)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING `+keyColumns,
+		k.ID, k.PrincipalID, string(k.Role), orNull(k.HolderID), orNull(k.ProviderID), k.Name, k.Prefix, hash, k.ExpiresAt,
+		orNull(k.CreatedBy))
 	switch pg.ConstraintName(err) {
 	case "api_keys_holder_id_fkey", "api_keys_provider_id_fkey":
 		return Key{}, ErrNotFound

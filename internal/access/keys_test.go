@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ballast-compute/ballast/internal/id"
+	"github.com/ballast-compute/ballast/internal/pg"
 )
 
 func newHolder(t testing.TB, s *Store) Holder {
@@ -278,5 +279,50 @@ func TestOperatorKeyIsMadeOnce(t *testing.T) {
 	_, err = s.EnsureOperatorKey(t.Context(), "short")
 	if _, ok := errors.AsType[*InvalidError](err); !ok {
 		t.Errorf("a short key = %v", err)
+	}
+}
+
+// With a key of another principal, an operator would be the second one whom four eyes need.
+func TestAnOperatorIsNotTwo(t *testing.T) {
+	t.Parallel()
+	s := NewStore(newPool(t))
+	one, _ := newKey(t, s, NewKey{Role: RoleOperator})
+	two, _ := newKey(t, s, NewKey{Role: RoleOperator})
+	if one.CreatedBy != uuid.Nil {
+		t.Errorf("made here, and by %s", one.CreatedBy)
+	}
+	another, _ := newKey(t, s, NewKey{Role: RoleOperator, MadeBy: one.PrincipalID})
+	if another.PrincipalID != one.PrincipalID || another.CreatedBy != one.PrincipalID {
+		t.Errorf("%s made themselves a key of %s, by %s", one.PrincipalID, another.PrincipalID, another.CreatedBy)
+	}
+	auditor, _ := newKey(t, s, NewKey{Role: RoleAuditor, MadeBy: one.PrincipalID})
+	if auditor.PrincipalID == one.PrincipalID || auditor.CreatedBy != one.PrincipalID {
+		t.Errorf("the auditor is %s, made by %s", auditor.PrincipalID, auditor.CreatedBy)
+	}
+	if _, _, err := s.RotateKey(t.Context(), Rotation{KeyID: two.ID, MadeBy: one.PrincipalID}); !errors.Is(err, ErrOthersKey) {
+		t.Errorf("the successor of another operator's key: %v", err)
+	}
+	for of, by := range map[uuid.UUID]uuid.UUID{another.ID: one.PrincipalID, auditor.ID: two.PrincipalID, two.ID: uuid.Nil} {
+		if next, _, err := s.RotateKey(t.Context(), Rotation{KeyID: of, MadeBy: by}); err != nil || next.CreatedBy != by {
+			t.Errorf("rotated by %s: made by %s, %v", by, next.CreatedBy, err)
+		}
+	}
+}
+
+// The database refuses it as well, whatever the program does.
+func TestNoOperatorsKeyIsMadeByAnother(t *testing.T) {
+	t.Parallel()
+	s := NewStore(newPool(t))
+	one, _ := newKey(t, s, NewKey{Role: RoleOperator})
+	insert := func(role string, principal uuid.UUID) error {
+		_, err := s.db.Exec(t.Context(), `INSERT INTO api_keys (id, principal_id, role, name, prefix, hash, created_by)
+			SELECT gen_random_uuid(), $1, $2, 'k', prefix, hash, principal_id FROM api_keys WHERE id = $3`, principal, role, one.ID)
+		return err
+	}
+	if err := insert("operator", id.New()); pg.ConstraintName(err) != "api_keys_of_operators_are_their_makers" {
+		t.Errorf("a key of another operator: %v", err)
+	}
+	if err := errors.Join(insert("operator", one.PrincipalID), insert("finance", id.New())); err != nil {
+		t.Error(err)
 	}
 }

@@ -21,6 +21,8 @@ var (
 	ErrAccountsOpen = errors.New("not all accounts are closed")
 	// ErrErased means that the holder was erased, and nothing can be made for them any more.
 	ErrErased = errors.New("holder was erased")
+	// ErrOthersKey means that an operator asks for a successor of another operator's key, with which they could be both.
+	ErrOthersKey = errors.New("key of another operator")
 	// ErrConflict means that the present state of the thing does not allow the change.
 	ErrConflict = errors.New("conflict")
 )

@@ -25,7 +25,7 @@ func (a *API) createAPIKey(w http.ResponseWriter, r *http.Request) error {
 	n := access.NewKey{
 		Role: access.Role(req.Role), Name: f.text("name", req.Name, maxName),
 		HolderID: f.optionalID(id.Holder, "holder_id", req.HolderID), ProviderID: f.optionalID(id.Provider, "provider_id", req.ProviderID),
-		ExpiresAt: f.keyEnd(req.ExpiresAt),
+		ExpiresAt: f.keyEnd(req.ExpiresAt), MadeBy: principalOf(r.Context()).ID,
 	}
 	if f.present("role", string(req.Role)) && !req.Role.Valid() {
 		f.invalidValue("role")
@@ -49,7 +49,7 @@ func (a *API) rotateAPIKey(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var f faults
-	rotation := access.Rotation{KeyID: key, Overlap: defaultOverlap, ExpiresAt: f.keyEnd(req.ExpiresAt)}
+	rotation := access.Rotation{KeyID: key, Overlap: defaultOverlap, ExpiresAt: f.keyEnd(req.ExpiresAt), MadeBy: principalOf(r.Context()).ID}
 	if req.OverlapSeconds != nil {
 		rotation.Overlap = time.Duration(*req.OverlapSeconds) * time.Second
 	}
@@ -117,7 +117,7 @@ func encodeKey(k access.Key) wire.APIKey {
 		ID: id.Format(id.Key, k.ID), Role: wire.Role(k.Role), Prefix: k.Prefix, Name: k.Name,
 		HolderID: idOrNull(id.Holder, k.HolderID), ProviderID: idOrNull(id.Provider, k.ProviderID), PrincipalID: principalID(k),
 		Status: wire.APIKeyStatus(k.Status(time.Now())), CreatedAt: k.CreatedAt.UTC(), ExpiresAt: utcOrNull(k.ExpiresAt),
-		RevokedAt: utcOrNull(k.RevokedAt), LastUsedAt: utcOrNull(k.LastUsedAt),
+		RevokedAt: utcOrNull(k.RevokedAt), LastUsedAt: utcOrNull(k.LastUsedAt), CreatedBy: idOrNull(id.Principal, k.CreatedBy),
 	}
 }
 
@@ -139,7 +139,7 @@ func keyCreation(k access.Key, secret string) creation {
 	kept := wire.APIKeyWithSecret{
 		ID: e.ID, Role: e.Role, Prefix: e.Prefix, Name: e.Name, HolderID: e.HolderID, ProviderID: e.ProviderID,
 		PrincipalID: e.PrincipalID, Status: e.Status, CreatedAt: e.CreatedAt, ExpiresAt: e.ExpiresAt, RevokedAt: e.RevokedAt,
-		LastUsedAt: e.LastUsedAt,
+		LastUsedAt: e.LastUsedAt, CreatedBy: e.CreatedBy,
 	}
 	first := kept
 	first.Key = &secret

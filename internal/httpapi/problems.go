@@ -40,6 +40,7 @@ type kind struct {
 var (
 	invalidRequest         = kind{http.StatusBadRequest, wire.ErrorCodeInvalidRequest, "The request is malformed."}
 	unauthenticated        = kind{http.StatusUnauthorized, wire.ErrorCodeUnauthenticated, "Send a valid API key as Authorization: Bearer <key>."}
+	forbidden              = kind{http.StatusForbidden, wire.ErrorCodeForbidden, "This key may not do this."}
 	fourEyes               = kind{http.StatusForbidden, wire.ErrorCodeFourEyes, "A second operator must do this, not the one who made it."}
 	missing                = kind{http.StatusNotFound, wire.ErrorCodeNotFound, "There is no such thing, or none that this key may see."}
 	documentPledged        = kind{http.StatusConflict, wire.ErrorCodeDocumentPledged, "The signed document stands behind another pledge."}
@@ -129,6 +130,7 @@ var errorTable = []struct {
 	{access.ErrNotFound, missing},
 	{access.ErrConflict, conflict},
 	{access.ErrAccountsOpen, conflict.saying("Not all accounts of the holder are closed.")},
+	{access.ErrOthersKey, forbidden.saying("The key is another operator's: they rotate it themselves, or on the machine that runs the database a new one is made. It can be revoked.")},
 	{access.ErrErased, conflict.saying("The holder was erased.")},
 
 	{idempotency.ErrMissing, invalidRequest.saying("This call needs the header Idempotency-Key.")},

@@ -88,7 +88,6 @@ func (b *builder) tell() {
 	b.post("operator", "/v1/providers", `{"name":"Southwind Cloud"}`, "southwind", "id")
 	b.post("operator", "/v1/api-keys", `{"role":"provider","provider_id":"{southwind}","name":"Southwind's"}`, "key.southwind", "key")
 	b.post("southwind", "/v1/pledges", pledgeBody, "southwind_pledge", "id")
-	b.post("operator", "/v1/api-keys", `{"role":"operator","name":"A second operator"}`, "key.second", "key", "second_operator", "principal_id")
 	b.post("operator", "/v1/pledges", substituteBody, "pledge_substitute", "id")
 	b.post("second", "/v1/pledges/{pledge_substitute}/verify", `{}`)
 	b.post("second", "/v1/anchor/epochs", `{}`, "epoch_draft", "id")
@@ -156,7 +155,12 @@ func seedWorld(ctx context.Context, pool *pgxpool.Pool) error {
 	if err := anchor.Seed(ctx, pool); err != nil {
 		return err
 	}
-	operator, err := access.NewStore(pool).EnsureOperatorKey(ctx, operatorSecret)
+	keys := access.NewStore(pool)
+	operator, err := keys.EnsureOperatorKey(ctx, operatorSecret)
+	if err != nil {
+		return err
+	}
+	second, secondSecret, err := keys.CreateKey(ctx, access.NewKey{Role: access.RoleOperator, Name: "A second operator"})
 	if err != nil {
 		return err
 	}
@@ -175,6 +179,7 @@ func seedWorld(ctx context.Context, pool *pgxpool.Pool) error {
 	api, stop := newAPI(pool, pool, &set) //nolint:contextcheck // The write path outlives those who ask it.
 	b := &builder{ctx: ctx, handler: httpapi.New(api, set.transport), names: world{
 		"key.operator": operatorSecret, "operator": idText("prin", operator.PrincipalID), "operator_key": idText("key", operator.ID),
+		"key.second": secondSecret, "second_operator": idText("prin", second.PrincipalID), "second_key": idText("key", second.ID),
 	}}
 	b.tell()
 	if err := stop(ctx); err != nil {

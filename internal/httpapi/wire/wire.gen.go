@@ -1730,6 +1730,9 @@ type APIKey struct {
 	// Examples: 2026-08-03T10:55:00.014Z
 	CreatedAt Time `json:"created_at"`
 
+	// CreatedBy The operator who made or rotated it over the API. Null for one that was made on the machine that runs the database.
+	CreatedBy *PrincipalID `json:"created_by"`
+
 	// ExpiresAt When the key stops working, if ever.
 	ExpiresAt *Time `json:"expires_at"`
 
@@ -1788,6 +1791,9 @@ type APIKeyWithSecret struct {
 	//
 	// Examples: 2026-08-03T10:55:00.014Z
 	CreatedAt Time `json:"created_at"`
+
+	// CreatedBy The operator who made or rotated it over the API. Null for one that was made on the machine that runs the database.
+	CreatedBy *PrincipalID `json:"created_by"`
 
 	// ExpiresAt When the key stops working, if ever.
 	ExpiresAt *Time `json:"expires_at"`
@@ -2916,7 +2922,7 @@ type EpochSummary struct {
 // |---|---|---|
 // | `invalid_request` | 400 | the request is malformed; `errors` says where |
 // | `unauthenticated` | 401 | no key, or one that does not work |
-// | `forbidden` | 403 | the key's role may not do this |
+// | `forbidden` | 403 | the key's role may not do this, or another operator's key was asked for |
 // | `four_eyes` | 403 | a second operator must do this: not the one who made it |
 // | `not_found` | 404 | there is no such thing, or none that this key may see |
 // | `method_not_allowed` | 405 | the path has no such method |
@@ -4552,7 +4558,7 @@ type Problem struct {
 	// |---|---|---|
 	// | `invalid_request` | 400 | the request is malformed; `errors` says where |
 	// | `unauthenticated` | 401 | no key, or one that does not work |
-	// | `forbidden` | 403 | the key's role may not do this |
+	// | `forbidden` | 403 | the key's role may not do this, or another operator's key was asked for |
 	// | `four_eyes` | 403 | a second operator must do this: not the one who made it |
 	// | `not_found` | 404 | there is no such thing, or none that this key may see |
 	// | `method_not_allowed` | 405 | the path has no such method |
