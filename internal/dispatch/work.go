@@ -37,6 +37,7 @@ const (
 	causeSent    = "It is sent to the provider."
 	causeLost    = "The process that sent it went away before there was an answer. The provider is asked."
 	causeUnclear = "The provider's answer leaves open what it did. It is asked."
+	causeSilent  = "The provider accepted it and has not said what became of it, however often it was asked. It or two operators decide."
 	causeUnsent  = "The provider does not know it. It is sent again."
 	causeIssued  = "The provider has given the credits."
 	causeQueried = "The provider says that it has given the credits."

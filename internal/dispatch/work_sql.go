@@ -71,7 +71,8 @@ func (d *Dispatcher) take(ctx context.Context, lease uuid.UUID, limit int) ([]*w
 // record keeps a line of the log, makes the step that the answer means, and plans what comes next, in one transaction.
 func (d *Dispatcher) record(ctx context.Context, w *work, a Answer, took time.Duration) error {
 	return pg.InTx(ctx, d.pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
-		moved, err := step(ctx, tx, w, a)
+		n := d.follow(w, a)
+		moved, err := step(ctx, tx, w, a, n)
 		if errors.Is(err, redeem.ErrConflict) {
 			err = nil // Somebody else has brought it further, or to its end.
 		}
@@ -81,7 +82,6 @@ func (d *Dispatcher) record(ctx context.Context, w *work, a Answer, took time.Du
 		if _, err := tx.Exec(ctx, insertAttemptSQL, w.RedemptionID, string(w.phase), string(a.Outcome), a.HTTPStatus, took.Milliseconds(), a.Class); err != nil {
 			return fmt.Errorf("dispatch: log: %w", err)
 		}
-		n := d.follow(w, a)
 		in := &n.in
 		if n.never {
 			in = nil
@@ -95,7 +95,7 @@ func (d *Dispatcher) record(ctx context.Context, w *work, a Answer, took time.Du
 
 // step changes the redemption's status where the answer means that, before anything of this package is locked: whoever changes a
 // redemption locks it first.
-func step(ctx context.Context, tx pgx.Tx, w *work, a Answer) (moved bool, err error) {
+func step(ctx context.Context, tx pgx.Tx, w *work, a Answer, n next) (moved bool, err error) {
 	switch {
 	case w.phase == Send && a.Outcome == cutOff:
 		return true, redeem.MarkUnknownTx(ctx, tx, w.RedemptionID, causeLost)
@@ -103,6 +103,8 @@ func step(ctx context.Context, tx pgx.Tx, w *work, a Answer) (moved bool, err er
 		return true, redeem.MarkUnknownTx(ctx, tx, w.RedemptionID, causeUnclear)
 	case w.phase == Query && a.Outcome == NotFound && w.status == redeem.Unknown:
 		return true, redeem.MarkUnsentTx(ctx, tx, w.RedemptionID, causeUnsent)
+	case n.phase == Query && n.never && w.status == redeem.Dispatched:
+		return true, redeem.MarkUnknownTx(ctx, tx, w.RedemptionID, causeSilent)
 	}
 	return false, nil
 }

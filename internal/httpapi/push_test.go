@@ -566,6 +566,59 @@ func TestAcceptedAndForgotten(t *testing.T) {
 	}
 }
 
+// A provider that accepted, and then is silent for good, leaves an unknown redemption when it was asked for the last time.
+func TestAcceptedAndSilentForGood(t *testing.T) {
+	t.Parallel()
+	p := newPartner(t)
+	p.says(202, `{"status":"accepted"}`)
+	redemption := p.redeem()
+	p.dispatch()
+	p.breaks()
+	for range dispatch.DefaultQueries {
+		p.status(redemption, "dispatched")
+		p.clock.Advance(25 * time.Hour)
+		p.dispatch()
+	}
+	p.status(redemption, "unknown")
+	if got := p.outcomes(redemption); len(got) != len(dispatch.DefaultQueries)+1 {
+		t.Errorf("%v", got)
+	}
+	p.methods()
+	p.clock.Advance(30 * 24 * time.Hour)
+	p.dispatch()
+	if got := p.methods(); got != nil {
+		t.Errorf("after the last: %v", got)
+	}
+	p.post("operator", "/v1/redemptions/"+redemption+"/resolve", object{"outcome": "refunded", "evidence": "x"}).want(201)
+	p.callback(redemption, "issued", `,"provider_grant_id":"late"`).want(200)
+	p.status(redemption, "issued")
+}
+
+// A provider that answered that it does not know it, and is gone when it is sent again, is late with it, and operators end that.
+func TestNotFoundAndThenGone(t *testing.T) {
+	t.Parallel()
+	p := newPartner(t)
+	p.breaks()
+	redemption := p.redeem()
+	p.dispatch()
+	p.says(200, `{"redemption_id":"{id}","status":"not_found"}`)
+	p.clock.Advance(3 * time.Second)
+	p.dispatch()
+	p.says(410, ``)
+	p.clock.Advance(25 * time.Hour)
+	p.dispatch()
+	p.status(redemption, "dispatched")
+	propose := func() *call {
+		return p.post("operator", "/v1/redemptions/"+redemption+"/resolve", object{"outcome": "refunded", "evidence": "It has left."})
+	}
+	propose().want(409, "conflict")
+	if n, err := p.api.Redemptions.FollowUpLate(t.Context()); err != nil || n == 0 {
+		t.Errorf("%d were escalated, %v", n, err)
+	}
+	propose().want(201)
+	p.status(redemption, "unknown")
+}
+
 func TestCallbacksThatAreRefused(t *testing.T) {
 	t.Parallel()
 	p := newPartner(t)

@@ -27,7 +27,10 @@ type Resolution struct {
 	ApprovedAt time.Time
 }
 
-// NewResolution proposes how an unknown redemption is resolved.
+// resolutionPatience is how long a second operator has before the provider of what was given up waiting for is asked again.
+const resolutionPatience = 24 * time.Hour
+
+// NewResolution proposes how an unknown redemption, or one that its provider is late with, is resolved.
 type NewResolution struct {
 	By           uuid.UUID
 	RedemptionID uuid.UUID
@@ -40,8 +43,11 @@ type NewResolution struct {
 	Evidence string
 }
 
-// ProposeResolutionTx records a proposal, in the place of an earlier one. Its errors are ErrNotFound; ErrConflict unless the redemption is unknown;
-// and *[InvalidError].
+// ProposeResolutionTx records a proposal, in the place of an earlier one. A redemption that is dispatched and late is unknown from then on: its provider
+// has said neither yes nor no in the time that it had, and without this nobody else could end it. Until somebody approves, the provider may speak.
+//
+// Its errors are ErrNotFound; ErrConflict unless the redemption is unknown, or dispatched, escalated, not by voucher and not being sent at this moment; and
+// *[InvalidError].
 func ProposeResolutionTx(ctx context.Context, tx pgx.Tx, n NewResolution) (Resolution, error) {
 	if err := n.check(); err != nil {
 		return Resolution{}, err
@@ -50,12 +56,33 @@ func ProposeResolutionTx(ctx context.Context, tx pgx.Tx, n NewResolution) (Resol
 	switch {
 	case err != nil:
 		return Resolution{}, err
-	case now.status != Unknown:
-		return Resolution{}, ErrConflict
 	case n.Hours < 0 || n.Hours > now.hours:
 		return Resolution{}, &InvalidError{Field: "hours", Code: "too_many", Detail: "The redemption has fewer hours."}
+	case now.status == Dispatched:
+		err = n.giveUpWaiting(ctx, tx, now)
+	case now.status != Unknown:
+		err = ErrConflict
+	}
+	if err != nil {
+		return Resolution{}, err
 	}
 	return insertResolution(ctx, tx, n)
+}
+
+// giveUpWaiting makes what its provider is late with unknown. The provider is not asked before resolutionPatience is over: one that does not know it
+// would have it sent again, and take it from under the proposal each time.
+func (n *NewResolution) giveUpWaiting(ctx context.Context, tx pgx.Tx, now state) error {
+	switch stuck, err := selectStuck(ctx, tx, n.RedemptionID); {
+	case err != nil:
+		return err
+	case !stuck:
+		return ErrConflict
+	}
+	step := transit{from: Dispatched, to: Unknown, actor: n.By, cause: "The provider is late, and operators look into it."}
+	if err := step.write(ctx, tx, n.RedemptionID, now); err != nil {
+		return err
+	}
+	return deferQuery(ctx, tx, n.RedemptionID)
 }
 
 func (n *NewResolution) check() error {

@@ -15,6 +15,14 @@ import (
 const (
 	resolutionColumns = `redemption_id, n, outcome, COALESCE(provider_grant_id, ''), COALESCE(hours, 0), evidence, proposed_by, proposed_at, approved_by, approved_at`
 
+	// What is late and was not handed out by Ballast itself, unless a process is sending it, which the lock on its row settles.
+	selectStuckSQL = `
+SELECT r.transport <> 'voucher' AND EXISTS (SELECT FROM redemption_escalations e WHERE e.redemption_id = r.id)
+   AND COALESCE((SELECT d.leased_until IS NULL OR d.leased_until <= ballast_now() FROM redemption_dispatches d WHERE d.redemption_id = r.id FOR UPDATE), true)
+FROM redemptions r WHERE r.id = $1`
+
+	deferQuerySQL = `UPDATE redemption_dispatches SET next_at = ballast_now() + $2::interval WHERE redemption_id = $1`
+
 	insertResolutionSQL = `
 INSERT INTO redemption_resolutions (redemption_id, n, outcome, provider_grant_id, hours, evidence, proposed_by)
 SELECT $1, COALESCE(max(n), 0) + 1, $2, $3, $4, $5, $6 FROM redemption_resolutions WHERE redemption_id = $1
@@ -39,6 +47,21 @@ func lockFound(ctx context.Context, tx pgx.Tx, redemption uuid.UUID) (state, err
 		err = ErrNotFound
 	}
 	return now, err
+}
+
+// selectStuck tells of a dispatched redemption, under its lock, whether operators may end the wait for its provider.
+func selectStuck(ctx context.Context, tx pgx.Tx, redemption uuid.UUID) (stuck bool, err error) {
+	if err := tx.QueryRow(ctx, selectStuckSQL, redemption).Scan(&stuck); err != nil {
+		return false, fmt.Errorf("redeem: is it stuck: %w", err)
+	}
+	return stuck, nil
+}
+
+func deferQuery(ctx context.Context, tx pgx.Tx, redemption uuid.UUID) error {
+	if _, err := tx.Exec(ctx, deferQuerySQL, redemption, resolutionPatience); err != nil {
+		return fmt.Errorf("redeem: defer the query: %w", err)
+	}
+	return nil
 }
 
 func insertResolution(ctx context.Context, tx pgx.Tx, n NewResolution) (Resolution, error) {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
@@ -128,6 +129,65 @@ func TestOnlyTheLastProposalOfAnUnknownRedemptionIsApproved(t *testing.T) {
 	n.RedemptionID = id.New()
 	if _, err := s.tryResolution(t, n); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a proposal for nothing: %v", err)
+	}
+	s.proveBooks(t)
+}
+
+// What its provider had time for and did not end is ended by two operators: leased and never answered, or sent and accepted for ever. Until then
+// the provider may still speak, and before it is late, nobody else decides.
+func TestOperatorsEndWhatItsProviderIsLateWith(t *testing.T) {
+	t.Parallel()
+	s, clock := newLateScene(t)
+	leased := s.asks(t, 10*hour, Refund)
+	if _, got, err := s.Lease(t.Context(), s.lease()); err != nil || len(got) != 1 {
+		t.Fatalf("%v, %v", got, err)
+	}
+	spoken := s.at(t, TransportPush, Dispatched)
+	sent := s.at(t, TransportPush, Dispatched)
+	n := NewResolution{By: id.New(), Outcome: Refunded, Evidence: "It is bankrupt."}
+	conflicts := func(what string, r *Redemption) {
+		t.Helper()
+		n.RedemptionID = r.ID
+		if _, err := s.tryResolution(t, n); !errors.Is(err, ErrConflict) {
+			t.Errorf("%s: %v", what, err)
+		}
+		if now := s.now(t, r); now.Status != Dispatched {
+			t.Errorf("%s: it is %s", what, now.Status)
+		}
+	}
+	conflicts("in time, leased", leased)
+	conflicts("in time, sent", sent)
+	clock.Advance(time.Hour)
+	s.followUp(t, 3)
+	const take = `UPDATE redemption_dispatches SET lease_id = gen_random_uuid(), leased_until = ballast_now() + interval '1 minute' WHERE redemption_id = $1`
+	if _, err := s.db.Pool.Exec(t.Context(), take, sent.ID); err != nil {
+		t.Fatal(err)
+	}
+	conflicts("being sent", sent)
+	clock.Advance(time.Minute)
+
+	for _, r := range []*Redemption{leased, sent, spoken} {
+		n.RedemptionID = r.ID
+		s.propose(t, n)
+		now := s.now(t, r)
+		if last := now.Timeline[len(now.Timeline)-1]; last.Status != Unknown || last.Actor != n.By || last.Detail != "The provider is late, and operators look into it." {
+			t.Errorf("%+v", last)
+		}
+	}
+	var next time.Time
+	if err := s.db.Pool.QueryRow(t.Context(), `SELECT next_at FROM redemption_dispatches WHERE redemption_id = $1`, sent.ID).Scan(&next); err != nil || !next.Equal(clock.Now().Add(24*time.Hour)) {
+		t.Errorf("it is asked at %s (%v), and takes it from under the proposal", next, err)
+	}
+	if _, _, err := s.Issue(t.Context(), s.issuanceOf(spoken, "late")); err != nil {
+		t.Errorf("the provider speaks after all: %v", err)
+	}
+	if err := s.approve(t, id.New(), spoken, 1); !errors.Is(err, ErrConflict) {
+		t.Errorf("what it said is overruled: %v", err)
+	}
+	for _, r := range []*Redemption{leased, sent} {
+		if err := s.approve(t, id.New(), r, 1); err != nil || s.now(t, r).Status != Refunded {
+			t.Errorf("%s, %v", s.now(t, r).Status, err)
+		}
 	}
 	s.proveBooks(t)
 }
