@@ -22,7 +22,8 @@ var (
 	ErrEpochNotFound = errors.New("no such epoch")
 	// ErrEpochStatus means that the epoch has come too far, or not far enough, for what was asked.
 	ErrEpochStatus = errors.New("the epoch is in another status")
-	// ErrEpochOutdated means that another epoch was announced since the draft was made, or that the draft is too old: its prices are.
+	// ErrEpochOutdated means that another epoch was announced since the draft was made, or that the draft is too old: its prices are;
+	// or that the policy does not let k fall as far any more as the draft does.
 	ErrEpochOutdated = errors.New("the draft is out of date")
 	// ErrSamePerson means that a second operator must do this: not the one who drafted or proposed it.
 	ErrSamePerson = errors.New("a second operator must approve")

@@ -97,8 +97,8 @@ const maxYearsAhead = 10
 
 // checkEffective refuses a time that leaves too little notice or is absurdly far away, or lies before the epoch that is to be succeeded is in force.
 func checkEffective(at, now time.Time, last *Epoch, p EpochPolicy) error {
-	if at.Before(now.Add(p.Notice)) {
-		return &InvalidError{"effective_at", "too_soon", "An epoch is announced " + p.Notice.String() + " ahead or longer."}
+	if at.Before(now.Add(p.notice())) {
+		return &InvalidError{"effective_at", "too_soon", "An epoch is announced " + p.notice().String() + " ahead or longer."}
 	}
 	if at.After(now.AddDate(maxYearsAhead, 0, 0)) {
 		return &InvalidError{"effective_at", "too_late", "An epoch is announced at most ten years ahead."}

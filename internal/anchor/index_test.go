@@ -310,18 +310,37 @@ func TestAveragesWeighByTime(t *testing.T) {
 	m.sound()
 }
 
-// An index that nobody has computed for a day is not to be believed, whatever it said.
+// An index that nobody has computed for a day is not to be believed, whatever it said. The sweep that makes the fixing of midnight has a minute.
 func TestAnIndexThatNobodyComputesIsStale(t *testing.T) {
 	t.Parallel()
 	m := newMarket(t)
 	at := m.h100().At
-	m.clock.Advance(a24h)
-	if v := m.h100(); v.Status != anchor.IndexFresh {
+	m.clock.Advance(a24h + time.Minute)
+	if v := m.h100(); v.Status != anchor.IndexFresh || !v.StaleSince.IsZero() {
 		t.Errorf("%+v", v)
 	}
-	m.clock.Advance(time.Second)
+	m.clock.Advance(time.Microsecond)
 	if v := m.h100(); v.Status != anchor.IndexStale || !v.StaleSince.Equal(at.Add(a24h)) {
 		t.Errorf("%+v", v)
+	}
+}
+
+// After a quiet day, from midnight until the sweep comes, an epoch can be drafted as at any other time.
+func TestAnEpochCanBeDraftedAtMidnight(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	if _, err := anchor.UpdateIndex(t.Context(), d.App, anchor.DefaultIndexPolicy()); err != nil {
+		t.Fatal(err)
+	}
+	d.clock.Set(d.clock.Now().Truncate(a24h).Add(a24h))
+	if n, err := anchor.UpdateIndex(t.Context(), d.App, anchor.DefaultIndexPolicy()); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	d.clock.Advance(a24h + 2*time.Second)
+	if _, err := d.tx(func(tx pgx.Tx) (anchor.Epoch, error) {
+		return anchor.DraftTx(t.Context(), tx, anchor.NewDraft{By: d.maker, Policy: d.policy})
+	}); err != nil {
+		t.Error(err)
 	}
 }
 

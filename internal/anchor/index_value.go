@@ -10,6 +10,9 @@ const (
 	shortWindow, longWindow = 7 * day, 30 * day
 	// fixingsEvery is how often there is a fixing at least. An index that nobody has computed for longer is stale.
 	fixingsEvery = day
+	// fixingGrace is how long after it is due a fixing may be made without the index being taken for stale: the sweep that makes the one
+	// of midnight comes some seconds later.
+	fixingGrace = time.Minute
 )
 
 // IndexValue is the index of one class at a fixing: the price of an hour of one GPU. It never changes.
@@ -32,10 +35,11 @@ type IndexValue struct {
 	StaleSince time.Time
 }
 
-// seenAt is the value as it is to be taken at a later time: stale if no fixing has followed it for a day.
+// seenAt is the value as it is to be taken at a later time: stale, since the next fixing was due, if none has followed it for a day
+// and a minute.
 func (v IndexValue) seenAt(t time.Time) IndexValue {
 	due := v.At.Add(fixingsEvery)
-	if !t.After(due) {
+	if !t.After(due.Add(fixingGrace)) {
 		return v
 	}
 	if !v.Status.Doubtful() {

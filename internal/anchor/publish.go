@@ -91,7 +91,7 @@ func (a *Announcement) settle(ctx context.Context, tx pgx.Tx, d *Epoch) error {
 	if err != nil {
 		return err
 	}
-	if last.ID != d.Follows || now.Sub(d.Drafted.At) > a.Policy.DraftLife {
+	if last.ID != d.Follows || now.Sub(d.Drafted.At) > a.Policy.DraftLife || d.fallsFurther(a.Policy) {
 		return ErrEpochOutdated
 	}
 	if err := checkStays(ctx, tx, d.ReferenceClass); err != nil {
@@ -107,11 +107,18 @@ func (a *Announcement) settle(ctx context.Context, tx pgx.Tx, d *Epoch) error {
 	return d.verify()
 }
 
+// fallsFurther tells whether the draft was computed under a cap on decreases that is looser than the policy's of now. What cannot be
+// read has no cap: verify refuses it.
+func (e *Epoch) fallsFurther(p EpochPolicy) bool {
+	c, err := computeBy(e.Method, e.Inputs)
+	return err == nil && c.maxDecrease.GreaterThan(p.MaxDecrease)
+}
+
 // setTime keeps the time that was approved. Where the draft leaves it open, the announcement says it.
 func (a *Announcement) setTime(d *Epoch, now time.Time) error {
 	switch {
 	case d.EffectiveAt.IsZero() && a.EffectiveAt.IsZero():
-		d.EffectiveAt = now.Add(a.Policy.Notice)
+		d.EffectiveAt = now.Add(a.Policy.notice())
 	case d.EffectiveAt.IsZero():
 		d.EffectiveAt = a.EffectiveAt
 	case !a.EffectiveAt.IsZero() && !a.EffectiveAt.Equal(d.EffectiveAt):

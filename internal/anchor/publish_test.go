@@ -726,18 +726,68 @@ func TestNothingIsPublishedButWhatWasApproved(t *testing.T) {
 	}
 }
 
-// What commits less than a second before its time may already be too late for a group that has read the rates.
+// What commits less than a second before its time may already be too late for a group that has read the rates. So two seconds are left
+// even where the policy asks for no notice, and an announcement that takes longer than that is told so.
 func TestEpochsAreAnnouncedAhead(t *testing.T) {
 	t.Parallel()
-	for notice, guard := range map[time.Duration]string{time.Second: "", time.Second - time.Microsecond: "epochs_are_announced_ahead"} {
+	for name, tc := range map[string]struct {
+		notice, asked, takes time.Duration
+		ahead                time.Duration
+	}{
+		"without notice":            {ahead: 2 * time.Second},
+		"with a second's":           {notice: time.Second, ahead: 2 * time.Second},
+		"with three":                {notice: 3 * time.Second, ahead: 3 * time.Second},
+		"for a time that is near":   {asked: 2*time.Second - time.Microsecond},
+		"slowly":                    {takes: time.Second, ahead: 2 * time.Second},
+		"too slowly":                {takes: time.Second + time.Microsecond},
+		"for two seconds from now":  {asked: 2 * time.Second, ahead: 2 * time.Second},
+		"nearer than its notice is": {notice: time.Hour, asked: time.Minute},
+	} {
 		d := newDesk(t)
-		d.policy.Notice = notice
+		d.policy.Notice = tc.notice
 		e := mustDraft(d)
 		if _, err := d.approve(e.ID, d.other); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := d.announce(e.ID, time.Time{}); pg.ConstraintName(err) != guard || (guard == "") != (err == nil) {
-			t.Errorf("%s ahead: %v", notice, err)
+		a := anchor.Announcement{Epoch: e.ID, By: d.maker, Policy: d.policy}
+		start := d.clock.Now()
+		if tc.asked > 0 {
+			a.EffectiveAt = start.Add(tc.asked)
+		}
+		e, err := d.tx(func(tx pgx.Tx) (anchor.Epoch, error) {
+			e, err := anchor.AnnounceTx(t.Context(), tx, a)
+			d.clock.Advance(tc.takes)
+			return e, err
+		})
+		if tc.ahead > 0 {
+			if err != nil || !e.EffectiveAt.Equal(start.Add(tc.ahead)) {
+				t.Errorf("%s: %s, %v", name, e.EffectiveAt.Sub(start), err)
+			}
+			continue
+		}
+		if bad, ok := errors.AsType[*anchor.InvalidError](anchor.Committed(err)); !ok || bad.Field != "effective_at" || bad.Code != "too_soon" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A draft that was computed when policy let k fall further says what nobody may announce any more.
+func TestADraftKeepsToThePolicyOfItsAnnouncement(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		drafted, announced string
+		outdated           bool
+	}{{"0.9", "0.1", true}, {"0.2", "0.199999", true}, {"0.2", "0.2", false}, {"0.1", "0.9", false}} {
+		d := newDesk(t)
+		d.price(b200, "0.9", "fresh")
+		d.policy.MaxDecrease = decimal.RequireFromString(tc.drafted)
+		e := mustDraft(d)
+		if _, err := d.approve(e.ID, d.other); err != nil {
+			t.Fatal(err)
+		}
+		d.policy.MaxDecrease = decimal.RequireFromString(tc.announced)
+		if _, err := d.announce(e.ID, time.Time{}); errors.Is(err, anchor.ErrEpochOutdated) != tc.outdated || (err != nil) != tc.outdated {
+			t.Errorf("drafted with %s and announced with %s: %v", tc.drafted, tc.announced, err)
 		}
 	}
 }

@@ -32,6 +32,9 @@ var methods = map[string]func(inputs []byte) (computed, error){
 			return c, err
 		}
 		c.reference, c.previous, c.index = in.ReferenceClass, &in.Previous, &in.Index
+		if c.maxDecrease, err = share(in.Gates.MaxDecrease); err != nil {
+			return c, err
+		}
 		c.factors, c.link, err = ComputeLinked(in)
 		return c, err
 	},
@@ -45,6 +48,8 @@ type computed struct {
 	// previous and index are what the inputs say of the epoch before and of prices; nil by the first method, which asks for neither.
 	previous *PreviousInputs
 	index    *IndexInputs
+	// maxDecrease is the cap on a decrease that the inputs name; zero by the first method, which has none.
+	maxDecrease decimal.Decimal
 }
 
 // computedBefore has what was computed, by the hash of what from: the same bytes give the same numbers, and GET /v1/supply asks each time.

@@ -78,8 +78,8 @@ func (s *Sunset) check(ctx context.Context, tx pgx.Tx, p EpochPolicy) error {
 		return err
 	}
 	switch {
-	case s.NoMintsFrom.Before(now.Add(p.Notice)):
-		return &InvalidError{"no_mints_from", "too_soon", "The end of mints is announced " + p.Notice.String() + " ahead or longer."}
+	case s.NoMintsFrom.Before(now.Add(p.notice())):
+		return &InvalidError{"no_mints_from", "too_soon", "The end of mints is announced " + p.notice().String() + " ahead or longer."}
 	case s.SunsetAt.Before(now.Add(p.SunsetNotice)):
 		return &InvalidError{"sunset_at", "too_soon", "A sunset is announced " + p.SunsetNotice.String() + " ahead or longer."}
 	case s.SunsetAt.Before(s.NoMintsFrom):

@@ -222,6 +222,42 @@ func TestASunsetNeedsItsNotice(t *testing.T) {
 	}
 }
 
+// Two seconds are left until mints end even where the policy asks for no notice, and who takes too long to announce it is told so.
+func TestTheEndOfMintsIsAnnouncedAhead(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.policy.Notice, d.policy.SunsetNotice = 0, 0
+	n := d.newSunset(gh200)
+	n.NoMintsFrom = d.clock.Now().Add(2*time.Second - time.Microsecond)
+	if _, err := d.propose(n); !tooSoon(err) {
+		t.Errorf("proposed for a time that is near: %v", err)
+	}
+	n.NoMintsFrom = d.clock.Now().Add(2 * time.Second)
+	s, err := d.propose(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = d.sunsetTx(func(tx pgx.Tx) (anchor.Sunset, error) {
+		s, err := anchor.ApproveSunsetTx(t.Context(), tx, gh200, s.ID, d.other, d.policy)
+		if err != nil {
+			t.Errorf("approved in time: %v", err)
+		}
+		d.clock.Advance(time.Second + time.Microsecond)
+		return s, err
+	})
+	if !tooSoon(anchor.Committed(err)) {
+		t.Errorf("announced too slowly: %v", err)
+	}
+	if _, err := d.approveSunset(gh200, s.ID, d.other); !tooSoon(err) {
+		t.Errorf("announced for a time that is near: %v", err)
+	}
+}
+
+func tooSoon(err error) bool {
+	bad, ok := errors.AsType[*anchor.InvalidError](err)
+	return ok && bad.Field == "no_mints_from" && bad.Code == "too_soon"
+}
+
 // What the database refuses of sunsets, whoever asks.
 func TestGuardsOfSunsets(t *testing.T) {
 	t.Parallel()

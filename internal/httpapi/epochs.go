@@ -134,7 +134,7 @@ func (a *API) changeEpoch(w http.ResponseWriter, r *http.Request, change func(ct
 		return err
 	})
 	if err != nil {
-		return err
+		return anchor.Committed(err)
 	}
 	return answer(w, http.StatusOK, encodeEpoch(&changed))
 }

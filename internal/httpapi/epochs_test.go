@@ -85,3 +85,35 @@ func TestASunsetOverHTTP(t *testing.T) {
 	s.post("second", "/v1/gpu-classes/L40S-48GB/sunset/withdraw", `{"sunset_id":"{this}"}`).want(409, "conflict")
 	s.post("operator", "/v1/anchor/epochs", `{"reference_class":"L40S-48GB"}`).want(422, "class_sunset")
 }
+
+// Without any notice there are two seconds. Who loses them on the way to COMMIT is told that the time is too near, and may try again.
+func TestAnnouncementsThatTakeTooLong(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	clock := pgtest.NewClock(t, s.db, time.Now().Add(time.Minute))
+	s.names["this"] = s.post("operator", "/v1/policies", `{"note":"At once.","epochs":{"notice_seconds":0,"sunset_notice_seconds":0}}`).want(201).string("id")
+	s.post("second", "/v1/policies/{this}/approve", `{}`).want(200)
+	clock.Advance(time.Second)
+	s.names["this"] = s.post("operator", "/v1/anchor/epochs", `{}`).want(201).string("id")
+	s.post("second", "/v1/anchor/epochs/{this}/approve", nil).want(200)
+	near := clock.Now().Add(5 * time.Second).Format(time.RFC3339Nano)
+	s.names["sunset"] = s.post("operator", "/v1/gpu-classes/L40S-48GB/sunset", `{"no_mints_from":"`+near+`","sunset_at":"`+near+`","reason":"It is old."}`).want(201).string("id")
+	for _, sql := range []string{
+		`CREATE FUNCTION take_long() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
+			'BEGIN UPDATE stopped_clock SET at = at + interval ''4.5 s''; RETURN NULL; END'`,
+		`CREATE TRIGGER slow AFTER INSERT ON epochs FOR EACH ROW EXECUTE FUNCTION take_long()`,
+		`CREATE TRIGGER slow AFTER UPDATE ON class_sunsets FOR EACH ROW EXECUTE FUNCTION take_long()`,
+	} {
+		if _, err := s.db.Pool.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.post("operator", "/v1/anchor/epochs/{this}/announce", `{}`).want(400, "invalid_request", "effective_at:too_soon")
+	s.post("second", "/v1/gpu-classes/L40S-48GB/sunset/approve", `{"sunset_id":"{sunset}"}`).want(400, "invalid_request", "no_mints_from:too_soon")
+	if _, err := s.db.Pool.Exec(t.Context(), `DROP FUNCTION take_long CASCADE`); err != nil {
+		t.Fatal(err)
+	}
+	announced := s.post("operator", "/v1/anchor/epochs/{this}/announce", `{}`).want(200)
+	announced.expect("effective_at", clock.Now().Add(2*time.Second).Format(time.RFC3339Nano))
+	s.post("second", "/v1/gpu-classes/L40S-48GB/sunset/approve", `{"sunset_id":"{sunset}"}`).want(200)
+}

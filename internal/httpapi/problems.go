@@ -187,7 +187,7 @@ var errorTable = []struct {
 	{anchor.ErrReferenceUnpriced, conflict.saying("The index has no price for the reference class that an epoch could rest on.")},
 	{anchor.ErrEpochNotFound, missing},
 	{anchor.ErrEpochStatus, conflict.saying("The epoch has come too far, or not far enough, for this.")},
-	{anchor.ErrEpochOutdated, conflict.saying("The draft is out of date: another epoch was announced since, or it is too old. Draft it again.")},
+	{anchor.ErrEpochOutdated, conflict.saying("The draft is out of date: another epoch was announced since, it is too old, or the policy of now lets k fall less far. Draft it again.")},
 	{anchor.ErrSamePerson, fourEyes},
 	{anchor.ErrClassSunset, classSunset},
 	{anchor.ErrNoClass, missing.saying("There is no such GPU class.")},

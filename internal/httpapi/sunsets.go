@@ -82,7 +82,7 @@ func (a *API) changeSunset(
 		return err
 	})
 	if err != nil {
-		return err
+		return anchor.Committed(err)
 	}
 	return answer(w, http.StatusOK, encodeSunset(changed))
 }

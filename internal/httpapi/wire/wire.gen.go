@@ -4262,7 +4262,7 @@ type PolicyEpochs struct {
 	// Examples: 0.25
 	MaxDecrease Share `json:"max_decrease"`
 
-	// NoticeSeconds How long ahead an epoch is announced.
+	// NoticeSeconds How long ahead an epoch is announced, and the end of mints of a class. Two seconds are left even where this is less.
 	//
 	// Examples: 604800
 	NoticeSeconds int `json:"notice_seconds"`
@@ -4285,7 +4285,7 @@ type PolicyEpochsRequest struct {
 	// Examples: 0.25
 	MaxDecrease *Share `json:"max_decrease,omitempty"`
 
-	// NoticeSeconds How long ahead an epoch is announced.
+	// NoticeSeconds How long ahead an epoch is announced, and the end of mints of a class. Two seconds are left even where this is less.
 	//
 	// Examples: 604800
 	NoticeSeconds *int `json:"notice_seconds,omitempty"`
