@@ -40,14 +40,14 @@ type QuoteBatch struct {
 	// Number is its place among all batches, from 1 without a gap.
 	Number     int
 	ReceivedAt time.Time
-	// Quotes is how many came in that were not there before.
+	// Quotes is how many came in that say something new.
 	Quotes int
 	// Replayed says that a file with the same quotes was taken before: this is its batch, and nothing was added.
 	Replayed bool
 }
 
-// EnterQuotesTx keeps a batch of quotes. Of quotes that are there already, word for word and with the same time, nothing is
-// kept twice; and a file with the same contents as one that was taken before is not taken again. It returns a *QuotesError
+// EnterQuotesTx keeps a batch of quotes. What only repeats, word for word, what was said last of the same offer and time is not
+// kept again, so that a price can be corrected, and corrected back; and a file with the same contents as one that was taken before is not taken again. It returns a *QuotesError
 // that names every fault, and nothing is kept then.
 func EnterQuotesTx(ctx context.Context, tx pgx.Tx, n NewQuotes) (QuoteBatch, error) {
 	faults := &QuotesError{}

@@ -21,18 +21,21 @@ const (
 
 	drawBatchSQL = `UPDATE quote_counter SET batches = batches + 1 RETURNING batches`
 
-	// One statement writes a batch and those of its quotes that are not there yet, so that the guards see both.
+	// One statement writes a batch and those of its quotes that say something else than what was said last of the same offer and time, so
+	// that the guards see both.
 	insertBatchSQL = `
 WITH given AS (
     SELECT * FROM unnest($6::int[], $7::text[], $8::text[], $9::text[], $10::int[], $11::text[], $12::text[], $13::text[]::numeric[], $14::text[]::numeric[],
                          $15::text[], $16::timestamptz[])
         AS g (line, source, seller, gpu_class, gpu_count, instance_type, region, price, spot, catalog_commit, observed_at)
 ), fresh AS (
-    SELECT * FROM given g WHERE NOT EXISTS (
-        SELECT FROM quotes q
-        WHERE (q.source, q.gpu_class, q.instance_type, q.region, q.gpu_count, q.observed_at, q.seller, q.catalog_commit)
-            = (g.source, g.gpu_class, g.instance_type, g.region, g.gpu_count, g.observed_at, g.seller, g.catalog_commit)
-          AND q.price_usd_per_hour IS NOT DISTINCT FROM g.price AND q.spot_usd_per_hour IS NOT DISTINCT FROM g.spot)
+    SELECT g.* FROM given g LEFT JOIN LATERAL (
+        SELECT * FROM quotes q
+        WHERE (q.source, q.gpu_class, q.instance_type, q.region, q.gpu_count, q.observed_at)
+            = (g.source, g.gpu_class, g.instance_type, g.region, g.gpu_count, g.observed_at)
+        ORDER BY q.batch DESC LIMIT 1) AS before ON true
+    WHERE before.seq IS NULL OR (before.seller, before.catalog_commit, before.price_usd_per_hour, before.spot_usd_per_hour)
+        IS DISTINCT FROM (g.seller, g.catalog_commit, g.price, g.spot)
 ), batch AS (
     INSERT INTO quote_batches (number, id, origin, entered_by, content_sha256, quotes, received_at)
     SELECT $1, $2, $3, $4, $5, (SELECT count(*) FROM fresh), ballast_now()

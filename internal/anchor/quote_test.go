@@ -63,6 +63,36 @@ func TestAFileIsTakenOnce(t *testing.T) {
 	}
 }
 
+// Of several prices of one offer at one time the last counts, whichever were said before.
+func TestAQuoteCanBeCorrectedBack(t *testing.T) {
+	t.Parallel()
+	m := newMarket(t)
+	at := m.clock.Now().Format(time.RFC3339Nano)
+	for _, step := range []struct {
+		price, spot string
+		kept        int
+	}{{"2.40", "", 1}, {"3.10", "", 1}, {"2.40", "", 1}, {"2.4", "", 0}, {"3.10", "1", 1}, {"3.10", "1", 0}, {"3.10", "", 1}, {"", "1", 1}, {"2.40", "", 1}} {
+		var b anchor.QuoteBatch
+		err := pg.InTx(t.Context(), m.App, pgx.TxOptions{}, func(tx pgx.Tx) (err error) {
+			b, err = anchor.EnterQuotesTx(t.Context(), tx, anchor.NewQuotes{Origin: anchor.QuotesFromAPI, Quotes: []anchor.NewQuote{{Line: 1, ObservedAt: at, Quote: anchor.Quote{
+				Source: "one", GPUClass: gh200, GPUCount: "1", InstanceType: "i", Region: "r", PriceUSD: step.price, SpotUSD: step.spot,
+			}}}})
+			return err
+		})
+		if err != nil || b.Quotes != step.kept {
+			t.Fatalf("%+v: %+v, %v", step, b, err)
+		}
+		var last string
+		if err := m.App.QueryRow(t.Context(), `SELECT format('%s %s', price_usd_per_hour::float, spot_usd_per_hour) FROM quotes
+			WHERE source = 'one' ORDER BY seq DESC LIMIT 1`).Scan(&last); err != nil || last != strings.TrimRight(step.price, "0")+" "+step.spot {
+			t.Errorf("%+v: %q, %v", step, last, err)
+		}
+		m.clock.Advance(time.Minute)
+		m.update()
+	}
+	m.sound()
+}
+
 // Of a file with bad rows nothing is taken, and both those that are no rows and those that make no sense are named in order.
 func TestNothingOfABrokenFileIsTaken(t *testing.T) {
 	t.Parallel()
@@ -163,7 +193,9 @@ func TestTheDatabaseGuardsQuotesAndIndex(t *testing.T) {
 		{"future", one("1", "1", "NULL", "ballast_now() + interval '1 us'"), "23514", "quotes_are_not_of_the_future"},
 		{"unknown class", strings.ReplaceAll(one("1", "1", "NULL", "ballast_now()"), "GH200", "GH300"), "23503", "quotes_have_a_class"},
 		{"twice", draw + fmt.Sprintf(batch, "3", "1") + "; " + quote + `SELECT 3, line, source, seller, gpu_class, gpu_count, instance_type, region, price_usd_per_hour,
-			spot_usd_per_hour, catalog_commit, observed_at FROM quotes WHERE seq = 1`, "23505", "quotes_are_kept_once"},
+			spot_usd_per_hour, catalog_commit, observed_at FROM quotes WHERE seq = 1`, "BL007", "quotes_are_kept_once"},
+		{"two prices at once", draw + fmt.Sprintf(batch, "3", "2") + "; " + quote + `VALUES (3, 1, 's', 's', 'GH200', 1, 'i', 'r', 1, NULL, '', ballast_now()),
+			(3, 2, 's', 's', 'GH200', 1, 'i', 'r', 2, NULL, '', ballast_now())`, "23505", "quotes_are_said_once_in_a_batch"},
 		{"fixing left out", hour("5", "0", "2"), "BL007", "index_fixings_follow_each_other"},
 		{"fixing before", hour("4", "-1 hour", "2"), "BL007", "index_fixings_follow_each_other"},
 		{"fixing of the future", hour("4", "1 us", "2"), "BL007", "index_fixings_follow_each_other"},

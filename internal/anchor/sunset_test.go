@@ -309,3 +309,67 @@ func TestGuardsOfSunsets(t *testing.T) {
 		})
 	}
 }
+
+// That the reference passes to a class and that this class ends are announced at the same moment. The second waits for the first, and
+// is refused, whichever it is.
+func TestTheReferenceAndItsSunsetAreAnnouncedInTurn(t *testing.T) {
+	t.Parallel()
+	for _, epochFirst := range []bool{true, false} {
+		d := newDesk(t)
+		e, err := d.draft(reference(gh200))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.approve(e.ID, d.other); err != nil {
+			t.Fatal(err)
+		}
+		s, err := d.propose(d.newSunset(gh200))
+		if err != nil {
+			t.Fatal(err)
+		}
+		announce := func(tx pgx.Tx) error {
+			_, err := anchor.AnnounceTx(t.Context(), tx, anchor.Announcement{Epoch: e.ID, By: d.maker, Policy: d.policy})
+			return err
+		}
+		end := func(tx pgx.Tx) error {
+			_, err := anchor.ApproveSunsetTx(t.Context(), tx, gh200, s.ID, d.other, d.policy)
+			return err
+		}
+		first, second, refusal := announce, end, anchor.ErrReferenceSunset
+		if !epochFirst {
+			first, second, refusal = end, announce, anchor.ErrClassSunset
+		}
+		refused := make(chan error, 1)
+		err = pg.InTx(t.Context(), d.App, pgx.TxOptions{}, func(tx pgx.Tx) error {
+			if err := first(tx); err != nil {
+				return err
+			}
+			go func() { refused <- anchor.Committed(pg.InTx(t.Context(), d.App, pgx.TxOptions{}, second)) }()
+			return d.waits(refused)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := <-refused; !errors.Is(err, refusal) {
+			t.Errorf("epoch first %v: the second: %v", epochFirst, err)
+		}
+	}
+}
+
+// waits returns once a transaction waits for its turn, or nil at once if it has ended, which puts its error back.
+func (d *desk) waits(ended chan error) error {
+	for {
+		var waiting bool
+		err := d.Pool.QueryRow(d.t.Context(), `SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`).Scan(&waiting)
+		if err != nil || waiting {
+			return err
+		}
+		select {
+		case err := <-ended:
+			ended <- err
+			return nil
+		default:
+		}
+	}
+}

@@ -4982,7 +4982,7 @@ type QuoteBatch struct {
 	// Number Batches are numbered 1, 2, 3, …
 	Number int32 `json:"number"`
 
-	// Quotes How many of the quotes were not there before.
+	// Quotes How many of the quotes say something new.
 	Quotes int32 `json:"quotes"`
 
 	// ReceivedAt A time in UTC, RFC 3339, to the microsecond.
@@ -4990,7 +4990,7 @@ type QuoteBatch struct {
 	// Examples: 2026-08-03T10:55:00.014Z
 	ReceivedAt Time `json:"received_at"`
 
-	// Unchanged How many were, and are not kept twice.
+	// Unchanged How many repeat what was said last of the same offer and time, and are not kept again.
 	Unchanged int32 `json:"unchanged"`
 }
 
