@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/shopspring/decimal"
 
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
@@ -19,7 +20,10 @@ import (
 type Backing struct {
 	// Balance is in SCH.
 	Balance int64
-	// Unbacked is what nothing stands behind: all of it where no hours back tokens, and else nothing.
+	// Worth is what the account's part of the hours that back tokens is worth in SCH, by the epoch in force and after haircuts, rounded down to
+	// millionths. Below the balance, what stands behind it is too little.
+	Worth decimal.Decimal
+	// Unbacked is what no hours stand behind, however little they are worth: all of it where none back tokens, and else nothing.
 	Unbacked int64
 	// Shares are in the order in which the pledges were made.
 	Shares []BackingShare
@@ -29,7 +33,7 @@ type Backing struct {
 type BackingShare struct {
 	PledgeID, ProviderID uuid.UUID
 	GPUClass             string
-	// SCH is how much of the balance the pledge stands behind. Over all shares it adds up to the balance.
+	// SCH is the pledge's part of the balance, in proportion to what its hours are worth and not to be taken for it. Over all shares it adds up to the balance.
 	SCH int64
 	// Hours is the account's part of the pledge's hours that back tokens. Nobody else is told of the same hours.
 	Hours int64
@@ -76,6 +80,7 @@ func split(balance, circulating int64, backers []backer) Backing {
 		b.Unbacked = balance
 		return b
 	}
+	b.Worth = worthOf(total, balance, circulating)
 	sch := divide(big.NewInt(balance), worth)
 	hours := splitHours(balance, circulating, backers)
 	for i, of := range backers {
@@ -87,6 +92,13 @@ func split(balance, circulating int64, backers []backer) Backing {
 	}
 	slices.SortFunc(b.Shares, func(x, y BackingShare) int { return bytes.Compare(x.PledgeID[:], y.PledgeID[:]) })
 	return b
+}
+
+// worthOf returns a balance's part, of all that circulates, of what hours are worth in all.
+func worthOf(total *big.Int, balance, circulating int64) decimal.Decimal {
+	part := new(big.Int).Mul(total, big.NewInt(balance))
+	part.Quo(part, big.NewInt(circulating))
+	return decimal.NewFromBigInt(part, -2*worthScale).Truncate(money.MaxScale)
 }
 
 // splitHours returns each pledge's hours for the balance. The backers are in the order of their classes.

@@ -32,6 +32,7 @@ func TestBackingAddsUp(t *testing.T) {
 		circulating := rapid.Int64Range(1, math.MaxInt64).Draw(t, "circulating")
 		balance := rapid.Int64Range(0, circulating).Draw(t, "balance")
 		b := split(balance, circulating, backers)
+		mustBeWorth(t, b, circulating, backers)
 		total := new(big.Int)
 		byPledge := map[uuid.UUID]backer{}
 		for _, of := range backers {
@@ -70,6 +71,29 @@ func TestBackingAddsUp(t *testing.T) {
 			}
 		}
 	})
+}
+
+// mustBeWorth computes in fractions what split computes in whole numbers.
+func mustBeWorth(t *rapid.T, b Backing, circulating int64, backers []backer) {
+	t.Helper()
+	exact := new(big.Rat)
+	for _, of := range backers {
+		exact.Add(exact, new(big.Rat).SetFrac(of.Worth, big.NewInt(1_000_000_000_000)))
+	}
+	exact.Mul(exact, big.NewRat(b.Balance, circulating))
+	if lost := exact.Sub(exact, b.Worth.Rat()); lost.Sign() < 0 || lost.Cmp(big.NewRat(1, 1_000_000)) >= 0 {
+		t.Fatalf("worth %s, which is off by %s", b.Worth, lost.FloatString(12))
+	}
+}
+
+// Where too few hours are left, a pledge's part of the balance is no measure of what it is worth, and Worth is.
+func TestBackingTellsWhatItIsWorth(t *testing.T) {
+	t.Parallel()
+	backers := []backer{{Pledge: id.New(), Class: "A", Hours: 1_000_000, Worth: big.NewInt(900_000_000_000)}}
+	b := split(250_000_000, 1_000_000_000, backers)
+	if b.Unbacked != 0 || len(b.Shares) != 1 || b.Shares[0].SCH != 250_000_000 || b.Worth.String() != "0.225" {
+		t.Errorf("a quarter of what an hour at a tenth less backs: %+v", b)
+	}
 }
 
 // Whoever has all tokens is told of all hours.

@@ -162,7 +162,8 @@ func (a *API) getAccountBacking(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	encoded := wire.AccountBacking{
-		Balance: money.Format(b.Balance, money.MaxScale), Unbacked: money.Format(b.Unbacked, money.MaxScale), Pledges: make([]wire.BackingPledge, len(b.Shares)),
+		Balance: money.Format(b.Balance, money.MaxScale), Worth: b.Worth.StringFixed(money.MaxScale), Unbacked: money.Format(b.Unbacked, money.MaxScale),
+		Pledges: make([]wire.BackingPledge, len(b.Shares)),
 	}
 	for i, s := range b.Shares {
 		encoded.Pledges[i] = wire.BackingPledge{

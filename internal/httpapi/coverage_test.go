@@ -54,9 +54,9 @@ func TestCoverageOverTheWire(t *testing.T) {
 func TestBackingOverTheWire(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	s.get("alice", "/v1/accounts/{alice_account}/backing").want(200).expect("balance", "72.500000", "unbacked", "0.000000",
+	s.get("alice", "/v1/accounts/{alice_account}/backing").want(200).expect("balance", "72.500000", "worth", "73.305556", "unbacked", "0.000000",
 		"pledges.0.pledge_id", s.names["pledge"], "pledges.0.sch", "72.500000", "pledges.0.hours", "81.450618")
-	s.get("alice", "/v1/accounts/{alice_second_account}/backing").want(200).expect("balance", "0.000000")
+	s.get("alice", "/v1/accounts/{alice_second_account}/backing").want(200).expect("balance", "0.000000", "worth", "0.000000")
 	s.get("alice", "/v1/accounts/{alice_hold_account}/backing").want(200).expect("balance", "5.000000", "pledges.0.sch", "5.000000")
 	s.get("alice", "/v1/accounts/{alice_usd}/backing").want(422, "asset_mismatch")
 	s.get("alice", "/v1/accounts/{escrow_account}/backing").want(409, "conflict")

@@ -1562,10 +1562,15 @@ type AccountBacking struct {
 	// Pledges The pledges, oldest first. Their sch and unbacked add up to the balance.
 	Pledges []BackingPledge `json:"pledges"`
 
-	// Unbacked All of the balance where no hours back tokens, and else zero.
+	// Unbacked All of the balance where no hours at all back tokens, and else zero, however little they are worth; see `worth`.
 	//
 	// Examples: 12.500000
 	Unbacked FullAmount `json:"unbacked"`
+
+	// Worth What the account's part of all hours that back tokens is worth in SCH, by the epoch in force and after haircuts, rounded down. Below the balance, the hours behind it are too few.
+	//
+	// Examples: 12.500000
+	Worth FullAmount `json:"worth"`
 }
 
 // AccountID An account.
@@ -1947,7 +1952,7 @@ type BackingPledge struct {
 	// Examples: prov_01kz3e66mvfkn9rb5qqm7eyv8g
 	ProviderID ProviderID `json:"provider_id"`
 
-	// Sch How much of the balance it stands behind.
+	// Sch Its part of the balance, in proportion to what its hours are worth. Not what they are worth: that is `worth`, of all pledges together.
 	//
 	// Examples: 12.500000
 	Sch FullAmount `json:"sch"`
