@@ -30,6 +30,8 @@ type work struct {
 	status         redeem.Status
 	// cutOff says that the lease before this one lapsed.
 	cutOff bool
+	// disabled says that the endpoint is gone and was the delivery's, which therefore waits for another.
+	disabled bool
 }
 
 // The causes in the timeline.
@@ -88,7 +90,8 @@ func (d *Dispatcher) conclude(ctx context.Context, w *work, a Answer, took time.
 		d.options.Observer.Attempted(w.phase, a.Outcome, took)
 	}
 	if a.Outcome == Gone && w.phase == Send {
-		if err := d.redemptions.DisableDelivery(ctx, w.ProviderID, "The endpoint answered 410: it is gone."); err != nil {
+		var err error
+		if w.disabled, err = d.redemptions.DisableDelivery(ctx, w.ProviderID, w.Endpoint, "The endpoint answered 410: it is gone."); err != nil {
 			return err
 		}
 	}
@@ -127,9 +130,9 @@ func (d *Dispatcher) follow(w *work, a Answer) next {
 	case a.Outcome == NotFound && w.phase == Query:
 		n.phase = Send
 		n.wait(d.options.Sends, max(n.sends, 1), a.RetryAfter)
-	case a.Outcome == Gone && w.phase == Send: // It goes on once the provider has another endpoint.
+	case a.Outcome == Gone && w.disabled: // It goes on once the provider has another endpoint.
 		n.in = gonePatience
-	case w.phase == Send && (a.Outcome == NotSent || a.Outcome == NotAccepted):
+	case w.phase == Send && (a.Outcome == NotSent || a.Outcome == NotAccepted || a.Outcome == Gone):
 		n.sends++
 		n.wait(d.options.Sends, n.sends, a.RetryAfter)
 	case w.phase == Send:

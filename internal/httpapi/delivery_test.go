@@ -63,6 +63,7 @@ func TestSecretsOfAProvider(t *testing.T) {
 		t.Errorf("%s", list.text)
 	}
 	s.names["first"], s.names["second"] = list.string("data.1.id"), second.string("id")
+	s.post("southwind", "/v1/provider/delivery/secrets/{second}/revoke", nil).want(409, "conflict") // The first one ends in a minute.
 
 	verified := func(secret string, status int) {
 		t.Helper()

@@ -199,7 +199,7 @@ var errorTable = []struct {
 	{dispatch.ErrNothingToDo, conflict.saying("The redemption is not pushed, has its end, or is being worked on.")},
 	{push.ErrSecretNotFound, missing},
 	{push.ErrTooManySecrets, conflict.saying("Five secrets are active. Revoke one, or leave no overlap.")},
-	{push.ErrLastSecret, conflict.saying("It is the only secret that is active. Make another first.")},
+	{push.ErrLastSecret, conflict.saying("It is the only secret that does not end by itself. Make another first.")},
 	{webhook.ErrForged, unauthenticated.saying("The message is not signed as it has to be.")},
 	{webhook.ErrNoSecret, conflict.saying("No secret is active, so nothing can be signed.")},
 	{events.ErrEndpointNotFound, missing},

@@ -369,6 +369,54 @@ func TestEndpointThatIsNotThere(t *testing.T) {
 	p.status(redemption, "issued")
 }
 
+// What an endpoint of before answers says nothing of the delivery of now, and is tried no more often than others that did not take it.
+func TestOldEndpointThatIsGone(t *testing.T) {
+	t.Parallel()
+	for _, now := range []object{{"transport": "voucher"}, {"transport": "pull"}} {
+		p := newPartner(t)
+		redemption := p.redeem()
+		p.says(410, ``)
+		p.as("provider", http.MethodPut, "/v1/provider/delivery", now).want(200)
+		for range 2 * len(dispatch.DefaultSends) {
+			p.dispatch()
+			p.get("provider", "/v1/provider/delivery").want(200).expect("transport", now["transport"], "status", "active", "disabled_reason", nil)
+			p.clock.Advance(25 * time.Hour)
+		}
+		if got, want := len(p.outcomes(redemption)), len(dispatch.DefaultSends)+1; got != want {
+			t.Errorf("%v: it was tried %d times, want %d", now, got, want)
+		}
+		p.post("alice", "/v1/redemptions/"+redemption+"/cancel", nil).want(200)
+	}
+}
+
+func TestEndpointThatMovesWhileItIsCalled(t *testing.T) {
+	t.Parallel()
+	p := newPartner(t)
+	redemption := p.redeem()
+	fresh := httptest.NewServer(http.HandlerFunc(p.serve))
+	t.Cleanup(fresh.Close)
+	called, answer := make(chan struct{}), make(chan struct{})
+	p.mu.Lock()
+	p.reply = func(w http.ResponseWriter, _ *http.Request, _ string) {
+		close(called)
+		<-answer
+		w.WriteHeader(http.StatusGone)
+	}
+	p.mu.Unlock()
+	if _, err := p.api.Dispatcher.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-called
+	p.deliver(fresh.URL + "/redemptions?tenant=1")
+	close(answer)
+	p.api.Dispatcher.Wait()
+	p.get("provider", "/v1/provider/delivery").want(200).expect("endpoint", fresh.URL+"/redemptions?tenant=1", "status", "active")
+	p.says(200, issuedAnswer)
+	p.clock.Advance(10 * time.Second)
+	p.dispatch()
+	p.status(redemption, "issued")
+}
+
 // A process that goes away in the middle leaves a lease. What it may have sent is asked about; what it had not yet marked is sent.
 func TestLeaseThatLapses(t *testing.T) {
 	t.Parallel()

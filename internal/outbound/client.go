@@ -100,7 +100,7 @@ type Response struct {
 	Body   []byte
 }
 
-// Do makes one call. An answer of any status is a Response, a redirect too. An error is always an *[Error], which says whether the other
+// Do makes one call. An answer of any status from 100 to 599, which are those that HTTP has, is a Response, a redirect too. An error is always an *[Error], which says whether the other
 // side may have received the request; none of its texts has the URL or anything that was sent or received.
 func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.config.Total)
@@ -120,6 +120,9 @@ func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 		return nil, failure(err, connected.Load())
 	}
 	defer response.Body.Close() //nolint:errcheck // What there was to read is read.
+	if response.StatusCode < 100 || response.StatusCode > 599 { // RFC 9110, 15. net/http lets any three digits pass.
+		return nil, &Error{Class: "malformed", cause: fmt.Errorf("the answer has the status %d", response.StatusCode)}
+	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, c.config.MaxBytes+1))
 	switch {
 	case err != nil:

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -84,6 +85,30 @@ func TestAnswerArrivesWhole(t *testing.T) {
 	got, err := f.client(t, outbound.Config{}).Do(t.Context(), post(f.URL+"/x?b=c"))
 	if err != nil || got.Status != http.StatusTeapot || string(got.Body) != "short and stout" || got.Header.Get("Retry-After") != "7" {
 		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// What net/http passes on though it is no status of HTTP is no answer: those who keep statuses rely on it.
+func TestStatusThatHTTPDoesNotHave(t *testing.T) {
+	t.Parallel()
+	for status, valid := range map[string]bool{"042": false, "000": false, "600": false, "999": false, "200": true, "599": true} {
+		f := startFar(t, func(w http.ResponseWriter, _ *http.Request) {
+			connection, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = io.WriteString(connection, "HTTP/1.1 "+status+" Odd\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+			_ = connection.Close()
+		})
+		got, err := f.client(t, outbound.Config{}).Do(t.Context(), post(f.URL+"/x?token=hunter2"))
+		if valid {
+			if err != nil || strconv.Itoa(got.Status) != status {
+				t.Errorf("%s: %+v, %v", status, got, err)
+			}
+			continue
+		}
+		wantFailure(t, err, "malformed", false)
 	}
 }
 

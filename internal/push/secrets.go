@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -30,8 +31,8 @@ var (
 	ErrSecretNotFound = errors.New("no such secret")
 	// ErrTooManySecrets means that a provider has as many active secrets as it may have.
 	ErrTooManySecrets = errors.New("too many secrets are active")
-	// ErrLastSecret means that without this secret, nothing could be signed any more.
-	ErrLastSecret = errors.New("the only secret that is active")
+	// ErrLastSecret means that without this secret, nothing could be signed any more, now or once the others have ended.
+	ErrLastSecret = errors.New("the only secret that has no end")
 )
 
 // Secret is what is known of a secret, which does not include the secret.
@@ -185,7 +186,7 @@ func (s *Secrets) Revoke(ctx context.Context, provider, secret, by uuid.UUID) er
 		switch {
 		case err != nil:
 			return err
-		case len(active) == 1 && active[0].ID == secret:
+		case isLast(active, secret):
 			return ErrLastSecret
 		}
 		if _, err := tx.Exec(ctx, revokeSecretSQL, provider, secret, by); err != nil {
@@ -193,6 +194,12 @@ func (s *Secrets) Revoke(ctx context.Context, provider, secret, by uuid.UUID) er
 		}
 		return nil
 	})
+}
+
+// isLast tells whether without this secret none would be left, at once or as soon as those have ended that have an end.
+func isLast(active []sealedSecret, secret uuid.UUID) bool {
+	isIt := func(a sealedSecret) bool { return a.ID == secret }
+	return slices.ContainsFunc(active, isIt) && !slices.ContainsFunc(active, func(a sealedSecret) bool { return !isIt(a) && a.ExpiresAt.IsZero() })
 }
 
 func lockProvider(ctx context.Context, tx pgx.Tx, provider uuid.UUID) error {

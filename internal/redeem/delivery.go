@@ -66,13 +66,13 @@ func (r *Redemptions) SetDelivery(ctx context.Context, n NewDelivery) (*Delivery
 	return upsertDelivery(ctx, r.pool, n)
 }
 
-// DisableDelivery stops redemptions at a provider until it sets its delivery again, for a reason of up to 500 characters. One that is
-// disabled, or that polls, stays as it is.
-func (r *Redemptions) DisableDelivery(ctx context.Context, provider uuid.UUID, reason string) error {
+// DisableDelivery stops redemptions at a provider whose endpoint is gone until it sets its delivery again, for a reason of up to 500 characters. A
+// delivery that has another endpoint by now, or is no push any more, stays as it is. It tells whether the delivery has this endpoint and is disabled.
+func (r *Redemptions) DisableDelivery(ctx context.Context, provider uuid.UUID, endpoint, reason string) (disabled bool, err error) {
 	if err := checkText("reason", reason, maxReason); err != nil {
-		return err
+		return false, err
 	}
-	return disableDelivery(ctx, r.pool, provider, reason)
+	return disableDelivery(ctx, r.pool, provider, endpoint, reason)
 }
 
 func (n *NewDelivery) check() error {

@@ -27,7 +27,10 @@ RETURNING ` + deliveryColumns
 
 	disableDeliverySQL = `
 UPDATE provider_deliveries SET status = 'disabled', disabled_reason = $2, updated_at = ballast_now(), updated_by = $3
-WHERE provider_id = $1 AND status = 'active' AND transport <> 'pull'`
+WHERE provider_id = $1 AND status = 'active' AND transport = 'push' AND endpoint = $4`
+
+	isDisabledSQL = `
+SELECT EXISTS (SELECT FROM provider_deliveries WHERE provider_id = $1 AND status = 'disabled' AND transport = 'push' AND endpoint = $2)`
 )
 
 // polled is the delivery of a provider that never said anything.
@@ -86,9 +89,13 @@ func upsertDelivery(ctx context.Context, pool *pgxpool.Pool, n NewDelivery) (*De
 	return d, nil
 }
 
-func disableDelivery(ctx context.Context, pool *pgxpool.Pool, provider uuid.UUID, reason string) error {
-	if _, err := pool.Exec(ctx, disableDeliverySQL, provider, reason, uuid.Nil); err != nil {
-		return fmt.Errorf("redeem: disable delivery: %w", err)
+// disableDelivery looks in a second statement, so that it sees also what another attempt at the same endpoint has disabled.
+func disableDelivery(ctx context.Context, pool *pgxpool.Pool, provider uuid.UUID, endpoint, reason string) (disabled bool, err error) {
+	if _, err := pool.Exec(ctx, disableDeliverySQL, provider, reason, uuid.Nil, endpoint); err != nil {
+		return false, fmt.Errorf("redeem: disable delivery: %w", err)
 	}
-	return nil
+	if err := pool.QueryRow(ctx, isDisabledSQL, provider, endpoint).Scan(&disabled); err != nil {
+		return false, fmt.Errorf("redeem: is the delivery disabled: %w", err)
+	}
+	return disabled, nil
 }

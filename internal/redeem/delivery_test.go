@@ -19,20 +19,24 @@ func TestDelivery(t *testing.T) {
 	if diff := cmp.Diff(&Delivery{ProviderID: s.provider, Transport: TransportPull, Status: DeliveryActive, SLA: 24 * time.Hour}, got); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
-	if err := s.DisableDelivery(t.Context(), s.provider, "gone"); err != nil { // A poller cannot be gone.
-		t.Fatal(err)
+	const endpoint = "https://northwind.example/ballast"
+	disable := func(endpoint string, want bool) {
+		t.Helper()
+		if got, err := s.DisableDelivery(t.Context(), s.provider, endpoint, "It answered 410."); err != nil || got != want {
+			t.Fatalf("disabled %v, want %v: %v", got, want, err)
+		}
 	}
+	disable(endpoint, false) // A poller cannot be gone.
 	set, err := s.SetDelivery(t.Context(), NewDelivery{
-		Caller: s.provider, ProviderID: s.provider, Transport: TransportPush, Endpoint: "https://northwind.example/ballast", SLA: time.Hour,
+		Caller: s.provider, ProviderID: s.provider, Transport: TransportPush, Endpoint: endpoint, SLA: time.Hour,
 	})
 	if err != nil || set.Transport != TransportPush || set.SLA != time.Hour || set.UpdatedBy != s.provider || set.UpdatedAt.IsZero() {
 		t.Fatalf("%+v, %v", set, err)
 	}
 	pushed := s.request(t, hour)
+	disable("https://northwind.example/old", false) // What was called until a moment ago says nothing of the new one.
 	for range 2 {
-		if err := s.DisableDelivery(t.Context(), s.provider, "It answered 410."); err != nil {
-			t.Fatal(err)
-		}
+		disable(endpoint, true)
 	}
 	got, err = s.Delivery(t.Context(), s.provider)
 	if err != nil || got.Status != DeliveryDisabled || got.DisabledReason != "It answered 410." || got.Endpoint != set.Endpoint {
