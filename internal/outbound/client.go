@@ -119,7 +119,7 @@ func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 	if err != nil {
 		return nil, failure(err, connected.Load())
 	}
-	defer response.Body.Close() //nolint:errcheck // What there was to read is read.
+	defer response.Body.Close()                                 //nolint:errcheck // What there was to read is read.
 	if response.StatusCode < 100 || response.StatusCode > 599 { // RFC 9110, 15. net/http lets any three digits pass.
 		return nil, &Error{Class: "malformed", cause: fmt.Errorf("the answer has the status %d", response.StatusCode)}
 	}
