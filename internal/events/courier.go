@@ -1,6 +1,7 @@
 package events
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -18,9 +19,9 @@ const (
 	// busyBatch is what it takes at once while it has better things to do: each waits for its turn, and no endpoint for long.
 	busyBatch = 16
 	// sendTimeout bounds one try, and lease is for how long an endpoint belongs to the process that sends to it: longer than all of its
-	// tries can take.
+	// tries can take, the last of which begins when patience ends.
 	sendTimeout = 15 * time.Second
-	lease       = batch/atOnce*sendTimeout + time.Minute
+	lease       = patience + sendTimeout + time.Minute
 )
 
 // Message is what is sent to an endpoint.
@@ -72,15 +73,28 @@ type Courier struct {
 	// passed is when the last turn that was given will have passed: by that all goroutines together keep to the rate.
 	turn   sync.Mutex
 	passed time.Time
+
+	pace pace
+	// patience is another than the constant, in tests.
+	patience time.Duration
 }
 
 // BusyRate is how many deliveries a second a courier makes while the process has better things to do. At a millisecond of CPU each, on a machine
 // that has none left, that is a fortieth of a core.
 const BusyRate = 25
 
-// Deliver sends what is due to one endpoint, and returns how many deliveries it tried; 0 where nothing is due, or others are at it.
+// Deliver sends what is due to one endpoint, and returns how many deliveries it tried; 0 where nothing is due, or others are at it, or as many as may
+// be are with endpoints that are slow, and there is nothing else to do.
 func (c *Courier) Deliver(ctx context.Context) (int, error) {
-	b, err := c.take(ctx)
+	avoid, place := c.pace.enter()
+	b, err := c.take(ctx, avoid)
+	if place {
+		if err == nil && b != nil && c.pace.isSlow(b.endpoint) {
+			defer c.pace.leave()
+		} else {
+			c.pace.leave()
+		}
+	}
 	if err != nil || b == nil {
 		return 0, err
 	}
@@ -91,8 +105,9 @@ func (c *Courier) Deliver(ctx context.Context) (int, error) {
 	if err := c.finish(context.WithoutCancel(ctx), b); err != nil {
 		return 0, err
 	}
-	c.giveWay(ctx, len(b.due))
-	return len(b.due), nil
+	tried := b.tried()
+	c.giveWay(ctx, tried)
+	return tried, nil
 }
 
 // bundle is what one process sends to one endpoint.
@@ -142,22 +157,37 @@ func (c *Courier) load(ctx context.Context, b *bundle) error {
 	return err
 }
 
-// sendAll sends a bundle, a few at a time. What is not sent because ctx ends has no outcome, and is not counted as tried.
-func (c *Courier) sendAll(ctx context.Context, b *bundle) {
-	var senders sync.WaitGroup
-	waiting := make(chan *parcel)
-	for range min(atOnce, len(b.due)) {
-		senders.Go(func() {
-			for p := range waiting {
-				c.send(ctx, b, p)
-			}
-		})
+// tried is how many of a bundle's deliveries were tried.
+func (b *bundle) tried() (n int) {
+	for _, p := range b.due {
+		if p.reply.Outcome != "" {
+			n++
+		}
 	}
+	return n
+}
+
+// sendAll sends a bundle, a few at a time, and at least those. What is not sent because ctx ends, or because the endpoint is too slow, has no outcome,
+// and is not counted as tried.
+func (c *Courier) sendAll(ctx context.Context, b *bundle) {
+	began, patient := time.Now(), cmp.Or(c.patience, patience)
+	waiting := make(chan *parcel, len(b.due))
 	for _, p := range b.due {
 		waiting <- p
 	}
 	close(waiting)
+	var senders sync.WaitGroup
+	for range min(atOnce, len(b.due)) {
+		senders.Go(func() {
+			for p := range waiting {
+				if c.send(ctx, b, p); time.Since(began) > patient {
+					return
+				}
+			}
+		})
+	}
 	senders.Wait()
+	c.pace.note(b.endpoint, time.Since(began) > patient)
 }
 
 func (c *Courier) send(ctx context.Context, b *bundle, p *parcel) {

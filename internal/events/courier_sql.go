@@ -21,12 +21,12 @@ const dueSQL = `
     WHERE d.next_at <= (SELECT ballast_now())`
 
 const (
-	// The one that was served longest ago comes first.
+	// The one that was served longest ago comes first, of those that are not to be avoided.
 	takeEndpointSQL = `
 UPDATE webhook_endpoints SET leased_until = ballast_now() + $1::interval
 WHERE id = (
     SELECT e.id FROM webhook_endpoints e
-    WHERE e.status = 'enabled' AND e.leased_until <= (SELECT ballast_now()) AND EXISTS (SELECT ` + dueSQL + `)
+    WHERE e.status = 'enabled' AND e.leased_until <= (SELECT ballast_now()) AND e.id <> ALL ($2::uuid[]) AND EXISTS (SELECT ` + dueSQL + `)
     ORDER BY e.leased_until LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED)
 RETURNING id, COALESCE(holder_id, '00000000-0000-0000-0000-000000000000'), COALESCE(provider_id, '00000000-0000-0000-0000-000000000000'),
           url, leased_until, ballast_now()`
@@ -49,8 +49,8 @@ func byIndex(ctx context.Context, db *pgxpool.Pool, collect func(rows pgx.Rows) 
 	return db.SendBatch(ctx, b).Close()
 }
 
-// take takes an endpoint to which something is due, or returns nil.
-func (c *Courier) take(ctx context.Context) (*bundle, error) {
+// take takes an endpoint to which something is due and that is none of those to be avoided, or returns nil.
+func (c *Courier) take(ctx context.Context, avoid []uuid.UUID) (*bundle, error) {
 	b := &bundle{began: time.Now()}
 	taken := false
 	err := byIndex(ctx, c.DB, func(rows pgx.Rows) error {
@@ -59,7 +59,7 @@ func (c *Courier) take(ctx context.Context) (*bundle, error) {
 			return nil
 		})
 		return err
-	}, takeEndpointSQL, lease)
+	}, takeEndpointSQL, lease, avoid)
 	if err != nil || !taken {
 		return nil, wrap("take an endpoint", err)
 	}
