@@ -19,6 +19,12 @@ const (
 
 	selectDeliverySQL = `SELECT ` + deliveryColumns + ` FROM provider_deliveries WHERE provider_id = $1`
 
+	// As a request has it: nothing new is asked of a provider that is suspended, whatever its delivery says.
+	selectOpenDeliverySQL = `
+SELECT COALESCE(d.transport, 'pull'), COALESCE(d.endpoint, ''), CASE p.status WHEN 'active' THEN COALESCE(d.status, 'active') ELSE 'disabled' END,
+       COALESCE(d.disabled_reason, ''), COALESCE(d.sla_seconds, $2), COALESCE(d.updated_at, 'epoch'), COALESCE(d.updated_by, '00000000-0000-0000-0000-000000000000')
+FROM providers p LEFT JOIN provider_deliveries d ON d.provider_id = p.id WHERE p.id = $1`
+
 	upsertDeliverySQL = `
 INSERT INTO provider_deliveries (provider_id, transport, endpoint, sla_seconds, updated_by) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (provider_id) DO UPDATE
@@ -62,13 +68,13 @@ func readDelivery(r *ledger.Reads, provider uuid.UUID) *Delivery {
 	return ledger.ReadOnce(r, deliveryKey(provider), func(r *ledger.Reads) *Delivery { return queueDelivery(r, provider) })
 }
 
-// queueDelivery queues the read of a provider's delivery, with a *pgx.Batch or the *ledger.Reads of the write path.
+// queueDelivery queues the read of how a provider gets new redemptions, disabled where it is suspended, with a *pgx.Batch or the *ledger.Reads of the write path.
 func queueDelivery(b interface {
 	Queue(sql string, args ...any) *pgx.QueuedQuery
 }, provider uuid.UUID,
 ) *Delivery {
 	d := polled(provider)
-	b.Queue(selectDeliverySQL, provider).QueryRow(func(row pgx.Row) error {
+	b.Queue(selectOpenDeliverySQL, provider, int64(DefaultSLA/time.Second)).QueryRow(func(row pgx.Row) error {
 		if err := d.scan(row); !errors.Is(err, pgx.ErrNoRows) {
 			return err
 		}

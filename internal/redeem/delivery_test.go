@@ -117,3 +117,19 @@ func TestGuardsOfDeliveries(t *testing.T) {
 		t.Error("the run-time role can write history")
 	}
 }
+
+// Whoever names a suspended provider directly gets no more of it than who asks for offers or a quote, nor does who has a quote of before.
+func TestSuspendedProviderTakesNothing(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, 100*hour)
+	quote := s.quote(t, hour)
+	s.exec(t, `UPDATE providers SET status = 'suspended' WHERE id = $1`, s.provider)
+	s.refuses(t, hour)
+	s.by(t, TransportPush)
+	s.refuses(t, hour)
+	if _, _, err := s.Request(t.Context(), s.byQuote(quote)); !errors.Is(err, ErrNoCapacity) {
+		t.Errorf("by quote: %v", err)
+	}
+	s.exec(t, `UPDATE providers SET status = 'active' WHERE id = $1`, s.provider)
+	s.request(t, hour)
+}
