@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // callPatience is how long a call of Ballast may take.
@@ -78,9 +80,12 @@ func (b *ballast) call(ctx context.Context, method, path, idempotencyKey, conten
 }
 
 func (b *ballast) json(ctx context.Context, method, path, idempotencyKey string, body, into any) error {
-	encoded, err := json.Marshal(body)
-	if err != nil {
-		return err
+	var encoded []byte
+	if body != nil {
+		var err error
+		if encoded, err = json.Marshal(body); err != nil {
+			return err
+		}
 	}
 	return b.call(ctx, method, path, idempotencyKey, "application/json", encoded, into)
 }
@@ -91,14 +96,28 @@ type delivery struct {
 	Transport  string `json:"transport"`
 	// Secret is what both sides sign with. Ballast shows it once.
 	Secret string `json:"secret"`
+	// SLASeconds is how long this provider may take.
+	SLASeconds int `json:"sla_seconds"`
 }
 
+// deliverBy says how, and leaves how long it may take as it is.
 func (b *ballast) deliverBy(ctx context.Context, transport, endpoint string) (d delivery, err error) {
-	ask := map[string]any{"transport": transport}
+	if err := b.json(ctx, http.MethodGet, "/v1/provider/delivery", "", nil, &d); err != nil {
+		return d, err
+	}
+	ask := map[string]any{"transport": transport, "sla_seconds": d.SLASeconds}
 	if endpoint != "" {
 		ask["endpoint"] = endpoint
 	}
 	return d, b.json(ctx, http.MethodPut, "/v1/provider/delivery", "", ask, &d)
+}
+
+// newSecret has Ballast make another secret, in the place of those that there are: for when none of them is known here.
+func (b *ballast) newSecret(ctx context.Context) (string, error) {
+	var made struct {
+		Secret string `json:"secret"`
+	}
+	return made.Secret, b.json(ctx, http.MethodPost, "/v1/provider/delivery/secrets", uuid.NewString(), map[string]any{"overlap_seconds": 0}, &made)
 }
 
 func newBallast(url, key string) *ballast {

@@ -82,7 +82,11 @@ func (e *endpoint) redeem(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not a redemption", http.StatusBadRequest)
 		return
 	}
-	what, heads := e.faults.draw(o.Data.RedemptionID)
+	_, granted := e.grants.Of(o.Data.RedemptionID)
+	what, heads := e.faults.draw(o.Data.RedemptionID, !granted)
+	if what != faultNone && !granted {
+		e.log.Info("fails on purpose", slog.String("fault", string(what)), slog.String("redemption", o.Data.RedemptionID))
+	}
 	if heads && (what == faultError || what == faultHang) { // It goes wrong before anything is granted.
 		e.misbehave(w, r, what, reply{})
 		return
@@ -195,7 +199,7 @@ func (e *endpoint) status(w http.ResponseWriter, r *http.Request) {
 	if given, ok := e.grants.Of(id); ok {
 		truth = replyOf(given)
 	}
-	switch what, _ := e.faults.draw(id); what {
+	switch what, _ := e.faults.draw(id, false); what {
 	case faultError, faultHang, faultGarbage, faultTrickle, faultDrop:
 		e.misbehave(w, r, what, truth)
 	default:

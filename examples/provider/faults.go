@@ -54,9 +54,12 @@ type faults struct {
 	seed    string
 	// times is how often anything goes wrong with one redemption; 0 for as often as it is drawn.
 	times int
+	// each has the first requests for what is not granted yet fail in each of the ways, in turn.
+	each bool
 
 	mu    sync.Mutex
 	asked map[string]int
+	turn  int
 }
 
 func newFaults(list string, percent uint, seed string) (*faults, error) {
@@ -81,14 +84,18 @@ func newFaults(list string, percent uint, seed string) (*faults, error) {
 }
 
 // draw returns what goes wrong with this request, and a coin. A fault of deciding, like a refusal, is drawn again alike for every request
-// about the same redemption only because the grant is looked up first.
-func (f *faults) draw(redemption string) (what fault, heads bool) {
+// about the same redemption only because the grant is looked up first. Fresh is a request for what is not granted yet.
+func (f *faults) draw(redemption string, fresh bool) (what fault, heads bool) {
 	if len(f.kinds) == 0 {
 		return faultNone, false
 	}
 	f.mu.Lock()
 	f.asked[redemption]++
-	n := f.asked[redemption]
+	n, turn := f.asked[redemption], len(f.kinds)
+	if f.each && fresh && f.turn < len(f.kinds) {
+		turn = f.turn
+		f.turn++
+	}
 	f.mu.Unlock()
 	if f.times > 0 && n > f.times {
 		return faultNone, false
@@ -96,6 +103,9 @@ func (f *faults) draw(redemption string) (what fault, heads bool) {
 	h := fnv.New64a()
 	_, _ = fmt.Fprintf(h, "%s/%s/%d", f.seed, redemption, n)
 	x := mix(h.Sum64())
+	if turn < len(f.kinds) {
+		return f.kinds[turn], x%2 == 0
+	}
 	if x%100 >= f.percent {
 		return faultNone, false
 	}

@@ -41,6 +41,8 @@ type Grants struct {
 	file  *os.File
 	given map[string]Grant
 	owed  map[string]bool
+	// broken is why nothing more is accepted.
+	broken error
 }
 
 // OpenGrants reads the file, or makes it. A line that a crash cut short was never answered for, and is dropped.
@@ -91,20 +93,28 @@ func (g *Grants) apply(e entry) {
 	}
 }
 
-// append writes one line and waits until it is on disk. After an error the file's end is unknown, so nothing more is accepted.
+// append writes one line and waits until it is on disk. After an error the file's end is unknown, and whether the line is in it: so nothing more is
+// accepted until the file is opened again, which finds out.
 func (g *Grants) append(e entry) error {
+	if g.broken != nil {
+		return fmt.Errorf("an earlier line could not be kept: %w", g.broken)
+	}
 	line, err := json.Marshal(e)
 	if err != nil {
 		return err
 	}
-	if _, err := g.file.Write(append(line, '\n')); err != nil {
-		return err
-	}
-	if err := g.file.Sync(); err != nil {
-		return err
+	if g.broken = g.write(append(line, '\n')); g.broken != nil {
+		return g.broken
 	}
 	g.apply(e)
 	return nil
+}
+
+func (g *Grants) write(line []byte) error {
+	if _, err := g.file.Write(line); err != nil {
+		return err
+	}
+	return g.file.Sync()
 }
 
 // Once returns the grant of a redemption, which it makes by decide if there is none yet: once, whoever asks at the same time.

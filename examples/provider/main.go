@@ -29,6 +29,7 @@ type options struct {
 	faults, seed string
 	percent      uint
 	times        int
+	each         bool
 	vouchers     int
 	class, hours string
 }
@@ -57,6 +58,7 @@ func parse(args []string) (*options, error) {
 	f.StringVar(&o.hours, "hours", "1", "voucher: the hours of each")
 	f.StringVar(&o.faults, "faults", "", fmt.Sprintf("push: fail in these ways, with commas between: %v, or all", everyFault))
 	f.UintVar(&o.percent, "fault-percent", 100, "push: how many of a hundred requests fail so")
+	f.BoolVar(&o.each, "fault-each", false, "push: begin with a request that fails for each of the ways, whatever the percentage")
 	f.IntVar(&o.times, "fault-times", 0, "push: how often at most anything goes wrong with one redemption; 0 for no limit")
 	f.StringVar(&o.seed, "seed", "1", "push: what the faults are drawn from")
 	if err := f.Parse(args); err != nil {
@@ -110,7 +112,7 @@ func (p *provider) push(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	faults.times = p.times
+	faults.times, faults.each = p.times, p.each
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", p.listen)
 	if err != nil {
 		return err
@@ -120,22 +122,43 @@ func (p *provider) push(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	secrets, err := keepSecret(p.dir, told.Secret)
+	secrets, err := p.secrets(ctx, told.Secret)
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
+	e, err := p.desk(ctx, told.ProviderID, secrets, faults)
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	p.say("waiting for redemptions at %s", address)
+	return p.serve(ctx, ln, e.routes())
+}
+
+// secrets are those to sign with, of which Ballast may just have shown one. If it has shown one before, and that was lost on the way or with this
+// process, another is made: nothing else can be done about it.
+func (p *provider) secrets(ctx context.Context, shown string) ([]string, error) {
+	secrets, err := keepSecret(p.dir, shown)
+	if err != nil || len(secrets) > 0 {
+		return secrets, err
+	}
+	if shown, err = p.ballast.newSecret(ctx); err != nil {
+		return nil, err
+	}
+	return keepSecret(p.dir, shown)
+}
+
+// desk is what Ballast calls, with its callbacks running.
+func (p *provider) desk(ctx context.Context, providerID string, secrets []string, f *faults) (*endpoint, error) {
 	signer, err := newSigner(secrets)
 	if err != nil {
-		return errors.Join(err, ln.Close())
+		return nil, err
 	}
 	back := &callbacks{
-		client: p.ballast.client, url: p.ballast.url + "/v1/provider-callbacks/" + told.ProviderID, signer: signer, grants: p.grants, log: p.log,
+		client: p.ballast.client, url: p.ballast.url + "/v1/provider-callbacks/" + providerID, signer: signer, grants: p.grants, log: p.log,
 		queue: make(chan callback, 1024),
 	}
 	go back.run(ctx)
-	e := &endpoint{signer: signer, grants: p.grants, faults: faults, later: p.later, callbacks: back, log: p.log}
-	p.say("waiting for redemptions at %s", address)
-	return p.serve(ctx, ln, e.routes())
+	return &endpoint{signer: signer, grants: p.grants, faults: f, later: p.later, callbacks: back, log: p.log}, nil
 }
 
 // pull takes what is due until it is told to stop.
@@ -150,7 +173,8 @@ func (p *provider) pull(ctx context.Context) error {
 
 // voucher loads codes, and honours them.
 func (p *provider) voucher(ctx context.Context) error {
-	if _, err := p.ballast.deliverBy(ctx, "voucher", ""); err != nil {
+	told, err := p.ballast.deliverBy(ctx, "voucher", "")
+	if err != nil {
 		return err
 	}
 	s := &stock{grants: p.grants}
@@ -165,8 +189,27 @@ func (p *provider) voucher(ctx context.Context) error {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /claim", s.claim)
+	if err := p.answerFor(ctx, mux, told.ProviderID); err != nil {
+		return errors.Join(err, ln.Close())
+	}
 	p.say("%d codes of %s hours of %s loaded; they are honoured at http://%s/claim", p.vouchers, p.hours, p.class, ln.Addr())
 	return p.serve(ctx, ln, mux)
+}
+
+// answerFor goes on answering for redemptions that were pushed before this provider delivered otherwise: Ballast may have asked for one and not know
+// yet what became of it. There are none where there is no secret.
+func (p *provider) answerFor(ctx context.Context, mux *http.ServeMux, providerID string) error {
+	secrets, err := readSecrets(p.dir)
+	if err != nil || len(secrets) == 0 {
+		return err
+	}
+	e, err := p.desk(ctx, providerID, secrets, &faults{})
+	if err != nil {
+		return err
+	}
+	mux.Handle("/redemptions", e.routes())
+	mux.Handle("/redemptions/", e.routes())
+	return nil
 }
 
 // serve answers until ctx ends.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -60,6 +61,7 @@ func (p *poller) once(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	var failed []error
 	for _, one := range queue.Data {
 		given, err := p.grants.Once(one.ID, func() Grant {
 			g := Grant{Status: "issued", ID: "grant_" + uuid.NewString(), Hours: one.Hours, Granted: one.Hours, Class: one.GPUClass}
@@ -71,11 +73,20 @@ func (p *poller) once(ctx context.Context) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if err := p.tell(ctx, given); err != nil {
+		if err := p.tell(ctx, given); stops(err) {
 			return 0, err
+		} else if err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", one.ID, err))
 		}
 	}
-	return len(queue.Data), nil
+	return len(queue.Data), errors.Join(failed...)
+}
+
+// stops says whether the rest would fare alike: Ballast cannot be reached, or has had enough for now. What else it answers is about the one redemption,
+// which it offers again, and no reason to leave the others.
+func stops(err error) bool {
+	var refused *refusal
+	return err != nil && (!errors.As(err, &refused) || refused.Status == http.StatusTooManyRequests)
 }
 
 func (p *poller) tell(ctx context.Context, g Grant) error {

@@ -311,8 +311,8 @@ func TestFaultsCanBeHadAgain(t *testing.T) {
 	seen := map[fault]int{}
 	for range 1000 {
 		id := newSecret()
-		whatA, _ := a.draw(id)
-		whatB, _ := b.draw(id)
+		whatA, _ := a.draw(id, true)
+		whatB, _ := b.draw(id, true)
 		if whatA != whatB {
 			t.Fatal("two draws of one seed differ")
 		}
@@ -326,10 +326,10 @@ func TestFaultsCanBeHadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	once.times = 1
-	if first, _ := once.draw("r"); first != faultDrop {
+	if first, _ := once.draw("r", true); first != faultDrop {
 		t.Errorf("at first it drew %q", first)
 	}
-	if second, _ := once.draw("r"); second != faultNone {
+	if second, _ := once.draw("r", true); second != faultNone {
 		t.Errorf("then it drew %q", second)
 	}
 	if _, err := newFaults("eror", 1, ""); err == nil {

@@ -36,8 +36,20 @@ func keepSecret(dir, secret string) ([]string, error) {
 		return nil, err
 	}
 	path := filepath.Join(dir, secretsFile)
-	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+	if err := writeSynced(path+".new", text); err != nil {
 		return nil, err
 	}
 	return secrets, os.Rename(path+".new", path)
+}
+
+// writeSynced writes a file that is on disk when it returns, so that what is renamed is never an empty one.
+func writeSynced(path string, text []byte) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // The operator names the directory.
+	if err != nil {
+		return err
+	}
+	if _, err := file.Write(text); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	return errors.Join(file.Sync(), file.Close())
 }
