@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	// What has waited longest comes first, though no provider gets more than its share. What is under way goes on by push where the
+	// No provider gets more than its share, and who has the fewest attempts under way comes first, so that those who keep their callers
+	// waiting get no slot while another does without; then what has waited longest. What is under way goes on by push where the
 	// provider has chosen another transport since, to where it was last reached.
 	takeSQL = `
 WITH due AS (
@@ -25,14 +26,16 @@ WITH due AS (
             SELECT c.endpoint FROM provider_delivery_changes c
             WHERE c.provider_id = p.provider_id AND c.endpoint IS NOT NULL ORDER BY c.n DESC LIMIT 1)) AS endpoint) AS e
     CROSS JOIN LATERAL (
+        SELECT count(*) AS attempts FROM redemption_dispatches l WHERE l.provider_id = p.provider_id AND l.leased_until > ballast_now()) AS busy
+    CROSS JOIN LATERAL (
         SELECT d.redemption_id, d.next_at, d.lease_id IS NOT NULL AS cut_off
         FROM redemption_dispatches d
         WHERE d.provider_id = p.provider_id AND d.next_at <= ballast_now() AND (d.leased_until IS NULL OR d.leased_until <= ballast_now())
         ORDER BY d.next_at
-        LIMIT GREATEST(0, $3 - (SELECT count(*) FROM redemption_dispatches l WHERE l.provider_id = p.provider_id AND l.leased_until > ballast_now()))
+        LIMIT GREATEST(0, $3 - busy.attempts)
         FOR UPDATE SKIP LOCKED) AS w
     WHERE p.status = 'active' AND e.endpoint IS NOT NULL
-    ORDER BY w.next_at LIMIT $4
+    ORDER BY busy.attempts + row_number() OVER (PARTITION BY p.provider_id ORDER BY w.next_at), w.next_at LIMIT $4
 )
 UPDATE redemption_dispatches d SET lease_id = $1, leased_until = ballast_now() + $2::interval
 FROM due, redemptions r

@@ -521,6 +521,39 @@ func TestAProviderHasNoMoreThanItsShare(t *testing.T) {
 	d.Wait()
 }
 
+// A provider that keeps its callers waiting, and has waited longest for more of them, gets no slot while another has none.
+func TestWhoHasFewerUnderWayComesFirst(t *testing.T) {
+	t.Parallel()
+	p := newPartner(t)
+	p.says(202, `{"status":"accepted"}`)
+	execute := func(sql string, args ...any) {
+		t.Helper()
+		if _, err := p.db.Pool.Exec(t.Context(), sql, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var asked []string
+	for range 5 {
+		asked = append(asked, p.post("alice", "/v1/redemptions", object{"account_id": "{alice_account}", "amount": "1", "provider_id": "{provider}", "gpu_class": "H100-SXM-80GB"}).want(201).string("id"))
+	}
+	// The last is another's, and has waited for less long; of the others, one is under way.
+	execute(`INSERT INTO provider_deliveries (provider_id, transport, endpoint, updated_by) VALUES ($1, 'push', $2, $1)`,
+		uuidOf(t, "prov", p.names["southwind"]), p.web.URL+"/southwind")
+	last := uuidOf(t, "rdmp", asked[4])
+	execute(`UPDATE redemption_dispatches SET provider_id = $2 WHERE redemption_id = $1`, last, uuidOf(t, "prov", p.names["southwind"]))
+	execute(`UPDATE redemption_dispatches SET next_at = ballast_now() - interval '1 hour' WHERE redemption_id <> $1`, last)
+	execute(`UPDATE redemption_dispatches SET lease_id = gen_random_uuid(), leased_until = ballast_now() + interval '1 hour' WHERE redemption_id = $1`, uuidOf(t, "rdmp", asked[0]))
+	d := dispatch.New(p.db.App, p.api.Redemptions, push.NewCaller(p.api.Outbound, p.api.Secrets), dispatch.Options{Slots: 1, PerProvider: 4})
+	if n, err := d.Start(t.Context()); err != nil || n != 1 {
+		t.Fatalf("%d, %v", n, err)
+	}
+	d.Wait()
+	var first bool
+	if err := p.db.Pool.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM redemption_attempts WHERE redemption_id = $1)`, last).Scan(&first); err != nil || !first {
+		t.Errorf("another came first, %v", err)
+	}
+}
+
 // callback makes a call of the provider; {id} is the redemption.
 func (p *partner) callback(redemption, kind, data string) *call {
 	p.t.Helper()

@@ -32,7 +32,7 @@ func (v *Vault) Rotate(ctx context.Context, columns ...Column) ([]Rotated, error
 	for _, c := range append([]Column{digestColumn}, columns...) {
 		done := Rotated{Column: c}
 		for {
-			n, err := v.rotateSome(ctx, current, c)
+			n, err := v.rotateOnce(ctx, current, c)
 			if err != nil {
 				return all, fmt.Errorf("rotate %s.%s: %w", c.Table, c.Name, err)
 			}
@@ -46,14 +46,27 @@ func (v *Vault) Rotate(ctx context.Context, columns ...Column) ([]Rotated, error
 	return all, nil
 }
 
-// rotateSome waits for rows that others have locked: they must not be passed over.
-func (v *Vault) rotateSome(ctx context.Context, current wrappingKey, c Column) (n int, err error) {
+// rotateOnce goes through a column once, in the order of ids, and returns how many rows it wrapped. What was written behind its back under an older key
+// is found by going through it again.
+func (v *Vault) rotateOnce(ctx context.Context, current wrappingKey, c Column) (done int, err error) {
+	for last := uuid.Nil; ; {
+		n, to, err := v.rotateSome(ctx, current, c, last)
+		if err != nil || to == last {
+			return done, err
+		}
+		done, last = done+n, to
+	}
+}
+
+// rotateSome wraps the next rows after an id, and returns how many and the id of the last, or the same id where there are none. It waits for rows that
+// others have locked: they must not be passed over.
+func (v *Vault) rotateSome(ctx context.Context, current wrappingKey, c Column, after uuid.UUID) (n int, last uuid.UUID, err error) {
 	err = pg.InTx(ctx, v.pool, pgx.TxOptions{}, func(tx pgx.Tx) error {
-		n = 0
+		n, last = 0, after
 		header := appendHeader(nil, current.id)
 		rows, err := tx.Query(ctx, fmt.Sprintf(`SELECT id, %[2]s FROM %[1]s
-			WHERE %[2]s IS NOT NULL AND substring(%[2]s FOR %[3]d) <> $1 ORDER BY id LIMIT %[4]d FOR NO KEY UPDATE`,
-			c.Table, c.Name, len(header), rotateBatch), header)
+			WHERE id > $2 AND %[2]s IS NOT NULL AND substring(%[2]s FOR %[3]d) <> $1 ORDER BY id LIMIT %[4]d FOR NO KEY UPDATE`,
+			c.Table, c.Name, len(header), rotateBatch), header, after)
 		if err != nil {
 			return err
 		}
@@ -66,6 +79,7 @@ func (v *Vault) rotateSome(ctx context.Context, current wrappingKey, c Column) (
 			return err
 		}
 		for _, r := range found {
+			last = r.ID
 			rewrapped, changed, err := v.Rewrap(r.Sealed, c.Row(r.ID))
 			if err != nil {
 				return fmt.Errorf("row %s: %w", r.ID, err)
@@ -80,5 +94,5 @@ func (v *Vault) rotateSome(ctx context.Context, current wrappingKey, c Column) (
 		}
 		return nil
 	})
-	return n, err
+	return n, last, err
 }
