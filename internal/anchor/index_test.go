@@ -2,6 +2,7 @@ package anchor_test
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -69,12 +70,17 @@ func (m *market) after(d time.Duration) {
 
 func (m *market) h100() anchor.IndexValue {
 	m.t.Helper()
+	return m.of(h100)
+}
+
+func (m *market) of(class string) anchor.IndexValue {
+	m.t.Helper()
 	values, err := anchor.IndexNow(m.t.Context(), m.App)
 	if err != nil {
 		m.t.Fatal(err)
 	}
 	for _, v := range values {
-		if v.GPUClass == h100 {
+		if v.GPUClass == class {
 			return v
 		}
 	}
@@ -341,6 +347,39 @@ func TestAnEpochCanBeDraftedAtMidnight(t *testing.T) {
 		return anchor.DraftTx(t.Context(), tx, anchor.NewDraft{By: d.maker, Policy: d.policy})
 	}); err != nil {
 		t.Error(err)
+	}
+}
+
+// Three resellers of one machine leave a thin class thin. A fixing by the method of before, which counted them, is computed again by that.
+func TestFixingsAreComputedAgainByTheirOwnMethod(t *testing.T) {
+	t.Parallel()
+	m := newMarket(t)
+	var quotes []anchor.NewQuote
+	for i, source := range []string{"res1", "res2", "res3"} {
+		quotes = append(quotes, anchor.NewQuote{Line: i + 1, Seller: "oneseller", Quote: anchor.Quote{
+			Source: source, GPUClass: gh200, GPUCount: "1", InstanceType: "one", Region: "here", PriceUSD: "2",
+		}})
+	}
+	if err := pg.InTx(t.Context(), m.App, pgx.TxOptions{}, func(tx pgx.Tx) error {
+		_, err := anchor.EnterQuotesTx(t.Context(), tx, anchor.NewQuotes{Quotes: quotes, Origin: anchor.QuotesFromAPI})
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	m.after(time.Minute)
+	v := m.of(gh200)
+	if v.Sources != 2 || v.Status != anchor.IndexThin {
+		t.Errorf("%+v", v)
+	}
+	m.sound()
+	last := `fixing = ` + strconv.Itoa(v.Fixing)
+	tamper(t, m.Pool, `UPDATE index_fixings SET method = '`+anchor.FirstIndexMethod+`' WHERE number = `+strconv.Itoa(v.Fixing))
+	tamper(t, m.Pool, `UPDATE index_values SET sources = 4, status = 'fresh', stale_since = NULL WHERE gpu_class = 'GH200' AND `+last)
+	m.sound()
+	m.after(time.Hour * 24)
+	m.sound()
+	if v := m.of(gh200); v.Sources != 2 || v.Status != anchor.IndexCarried {
+		t.Errorf("a midnight later, by the new method: %+v", v)
 	}
 }
 

@@ -18,7 +18,13 @@ import (
 
 // IndexMethod names how the index is computed, as each fixing does: docs/index-method.md says what it stands for. What changes
 // a result, changes this name.
-const IndexMethod = "two-way biweight, quality as three voices, 2026-11"
+const IndexMethod = "two-way biweight, quality as three voices, sources of sellers of their own, 2026-11"
+
+// FirstIndexMethod is that of fixings before: it counted each reseller of one machine as a source.
+const FirstIndexMethod = "two-way biweight, quality as three voices, 2026-11"
+
+// indexMethods has, by the name that a fixing publishes, how the sources of classes are counted. All else is the same in all of them.
+var indexMethods = map[string]func([]listed) map[string]int{IndexMethod: sourcesByClass, FirstIndexMethod: voicesByClass}
 
 // maxFixingsAtOnce bounds what one transaction catches up with.
 const maxFixingsAtOnce = 100
@@ -112,8 +118,9 @@ func dueFixings(ctx context.Context, tx pgx.Tx) (after fixing, due []fixing, err
 type indexer struct {
 	figures map[string]figures
 	past    map[string]series
-	// inputs is the hash of what findings follow from: equal inputs need not be computed again.
+	// inputs is the hash of what findings follow from by method: equal inputs need not be computed again.
 	inputs   [sha256.Size]byte
+	method   string
 	findings map[string]finding
 }
 
@@ -150,7 +157,7 @@ func (x *indexer) recall(last fixing) {
 			found[class] = finding{sources: v.Sources, price: v.PriceUSD.Decimal}
 		}
 	}
-	x.inputs, x.findings = [sha256.Size]byte(last.inputs), found
+	x.inputs, x.method, x.findings = [sha256.Size]byte(last.inputs), last.method, found
 }
 
 // fix computes a fixing from the quotes that count at its time, and notes the hash of its inputs.
@@ -159,7 +166,7 @@ func (x *indexer) fix(ctx context.Context, db ledger.Querier, f *fixing) ([]Inde
 	if err != nil {
 		return nil, err
 	}
-	if err := x.find(list); err != nil {
+	if err := x.find(list, f.method); err != nil {
 		return nil, fmt.Errorf("anchor: fixing %d: %w", f.number, err)
 	}
 	f.inputs = x.inputs[:]
@@ -173,20 +180,20 @@ func (x *indexer) fix(ctx context.Context, db ledger.Querier, f *fixing) ([]Inde
 	return values, nil
 }
 
-// find computes what a list of prices says.
-func (x *indexer) find(list []listed) error {
+// find computes what a list of prices says by a method that there is.
+func (x *indexer) find(list []listed, method string) error {
 	inputs, err := hashInputs(list, x.figures)
-	if err != nil || (inputs == x.inputs && x.findings != nil) {
+	if err != nil || (inputs == x.inputs && method == x.method && x.findings != nil) {
 		return err
 	}
-	voices := voicesOf(list)
+	voices, sources := voicesOf(list), indexMethods[method](list)
 	prices, err := fitIndex(voices, x.figures)
 	if err != nil {
 		return err
 	}
-	x.inputs, x.findings = inputs, make(map[string]finding, len(prices))
+	x.inputs, x.method, x.findings = inputs, method, make(map[string]finding, len(prices))
 	for _, v := range voices {
-		x.findings[v.class] = finding{sources: x.findings[v.class].sources + 1, price: prices[v.class]}
+		x.findings[v.class] = finding{sources: sources[v.class], price: prices[v.class]}
 	}
 	return nil
 }

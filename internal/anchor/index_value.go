@@ -22,7 +22,7 @@ type IndexValue struct {
 	Fixing int
 	At     time.Time
 	Status IndexStatus
-	// Sources is how many sources had a voice about the class.
+	// Sources is how many sources had a voice about the class, each for a seller of its own.
 	Sources int
 	// PriceUSD has six decimals. It is null where there never was a price.
 	PriceUSD decimal.NullDecimal

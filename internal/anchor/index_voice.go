@@ -29,6 +29,22 @@ type said struct{ source, class, seller string }
 // speak for themselves: what it asks for the machines of one that does is the same machine again. Auction floors have no voice.
 // The voices are in the order of source and class.
 func voicesOf(list []listed) []observation {
+	asked := askedOf(list)
+	bySource := make(map[said][]decimal.Decimal)
+	for key, prices := range asked {
+		voice := said{source: key.source, class: key.class}
+		bySource[voice] = append(bySource[voice], median(prices))
+	}
+	voices := make([]observation, 0, len(bySource))
+	for key, prices := range bySource {
+		voices = append(voices, observation{source: key.source, class: key.class, price: median(prices).Round(indexPlaces)})
+	}
+	slices.SortFunc(voices, observation.compare)
+	return voices
+}
+
+// askedOf has what is asked for one GPU, without auction floors and what resellers ask for the machines of sellers that speak.
+func askedOf(list []listed) map[said][]decimal.Decimal {
 	floors := auctionFloors(list)
 	speaks := make(map[said]bool)
 	for i := range list {
@@ -45,17 +61,7 @@ func voicesOf(list []listed) []observation {
 		key := said{l.source, l.class, l.seller}
 		asked[key] = append(asked[key], l.perGPU())
 	}
-	bySource := make(map[said][]decimal.Decimal)
-	for key, prices := range asked {
-		voice := said{source: key.source, class: key.class}
-		bySource[voice] = append(bySource[voice], median(prices))
-	}
-	voices := make([]observation, 0, len(bySource))
-	for key, prices := range bySource {
-		voices = append(voices, observation{source: key.source, class: key.class, price: median(prices).Round(indexPlaces)})
-	}
-	slices.SortFunc(voices, observation.compare)
-	return voices
+	return asked
 }
 
 // auctionFloors are the sources that ask one price for GPUs of several classes, which is their spot price too: bids begin

@@ -3347,7 +3347,7 @@ type IndexValue struct {
 	// PricedAt The fixing from whose quotes the price is; null where there never was one.
 	PricedAt *Time `json:"priced_at"`
 
-	// Sources How many sources had a voice about the class.
+	// Sources How many sources had a voice about the class, each for a seller of its own.
 	Sources int32 `json:"sources"`
 
 	// StaleSince Since when it has been thin or stale without a break; null while it is not.
