@@ -23,6 +23,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/httpapi/wire"
 	"github.com/ballast-compute/ballast/internal/idempotency"
 	"github.com/ballast-compute/ballast/internal/ledger"
+	"github.com/ballast-compute/ballast/internal/money"
 	"github.com/ballast-compute/ballast/internal/outbound"
 	"github.com/ballast-compute/ballast/internal/providers"
 	"github.com/ballast-compute/ballast/internal/push"
@@ -139,6 +140,29 @@ func callOf(r *http.Request, decoded any) (ledger.Call, error) {
 	key, digest := idempotencyOf(r.Context())
 	request, err := idempotency.DecodedRequestDigest(operation(r), decoded)
 	return ledger.Call{Caller: key.Caller, Digest: digest, Request: request}, err
+}
+
+// oneForm writes an amount in the one way in which it goes into a request's digest, so that "1" and "1.000000" are one request. What is no amount
+// stays as it is: it is refused anyway.
+func oneForm(amount string) string {
+	q, err := money.ParseQuantity(amount)
+	if err != nil {
+		return amount
+	}
+	minor, err := q.Minor(money.MaxScale)
+	if err != nil {
+		return amount
+	}
+	return money.Format(minor, money.MaxScale)
+}
+
+// optionalOneForm is oneForm of an amount that may be left out.
+func optionalOneForm(amount *string) *string {
+	if amount == nil {
+		return nil
+	}
+	written := oneForm(*amount)
+	return &written
 }
 
 // creation is the answer to a creation, and what is kept of it to be repeated: the same, but for a secret.

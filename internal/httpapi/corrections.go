@@ -46,6 +46,7 @@ func (a *API) proposeCorrection(w http.ResponseWriter, r *http.Request) error {
 	if n.Hours, err = hours.Minor(money.MaxScale); err != nil {
 		return err
 	}
+	req.Hours = oneForm(req.Hours)
 	return a.create(w, r, req, func(ctx context.Context, tx pgx.Tx) (creation, error) {
 		c, err := redeem.ProposeCorrectionTx(ctx, tx, n)
 		answer := encodeCorrection(c)

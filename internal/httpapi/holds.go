@@ -17,7 +17,9 @@ func (a *API) createHold(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &req); err != nil {
 		return err
 	}
-	call, err := callOf(r, req)
+	asked := req
+	asked.Amount = oneForm(req.Amount)
+	call, err := callOf(r, asked)
 	if err != nil {
 		return err
 	}
@@ -54,6 +56,7 @@ func (a *API) captureHold(w http.ResponseWriter, r *http.Request) error {
 	if err := f.err(); err != nil {
 		return err
 	}
+	req.Amount = optionalOneForm(req.Amount)
 	if err := settlementOf(r, req, &s); err != nil {
 		return err
 	}

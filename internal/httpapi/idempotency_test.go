@@ -93,6 +93,47 @@ func otherRequests(s *server, who, path string) map[string]*call {
 	return other
 }
 
+// An amount is the same whether it is written with zeros behind its point or without, for each call that takes one.
+func TestOneAmountIsOneRequestHoweverItIsWritten(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.names["free"] = s.post("alice", "/v1/holds", `{"account_id":"{alice_account}","amount":"3"}`).want(201).string("id")
+	for _, tt := range []struct{ who, path, body string }{
+		{"alice", "/v1/transfers", `{"from_account":"{alice_account}","to_account":"{bob_account}","amount":"$"}`},
+		{"provider", "/v1/mints", `{"pledge_id":"{pledge}","account_id":"{alice_account}","amount":"$"}`},
+		{"alice", "/v1/holds", `{"account_id":"{alice_account}","amount":"$"}`},
+		{"alice", "/v1/holds/{free}/capture", `{"to_account":"{bob_account}","amount":"$"}`},
+		{"alice", "/v1/redemptions", `{"account_id":"{alice_account}","amount":"$","provider_id":"{provider}","gpu_class":"H100-SXM-80GB"}`},
+		{"alice", "/v1/redemption-quotes", strings.Replace(quoteBody, "{amount}", "$", 1)},
+		{"provider", "/v1/provider/redemptions/{redemption}/issue", `{"provider_grant_id":"g","hours":"$","reason":"r"}`},
+		{"operator", "/v1/redemptions/{redemption}/corrections", `{"hours":"$","reason":"r"}`},
+		{"provider", "/v1/pledges", strings.Replace(pledgeBody, "1000.000000", "$", 1)},
+		{"provider", "/v1/pledges/{pledge}/release", `{"hours":"$"}`},
+		{"provider", "/v1/pledges/{pledge}/substitute", `{"substitute_pledge_id":"{pledge_substitute}","amount":"$"}`},
+		{"provider", "/v1/pledges/{pledge}/substitute", `{"substitute_pledge_id":"{pledge_substitute}","hours":"$"}`},
+	} {
+		isOneAmount(s, tt.who, tt.path, tt.body)
+	}
+	lost := newServer(t)
+	loseRedemption(lost)
+	isOneAmount(lost, "operator", "/v1/redemptions/{redemption}/resolve", `{"outcome":"issued","provider_grant_id":"g","hours":"$","evidence":"e"}`)
+}
+
+// isOneAmount sends a body, with amounts in the place of its dollar.
+func isOneAmount(s *server, who, path, body string) {
+	s.t.Helper()
+	send := func(amount string) *reply {
+		return s.post(who, path, strings.Replace(body, "$", amount, 1)).with("Idempotency-Key", "one of "+path+body).send()
+	}
+	first := send("1")
+	if again := send("1.000000"); first.status >= 300 || again.status != first.status || again.header.Get("Idempotency-Replayed") != "true" {
+		s.t.Errorf("%s: %d %s, then %d %s", path, first.status, first.text, again.status, again.text)
+	}
+	if other := send("1.000001"); other.body["code"] != "idempotency_key_reused" {
+		s.t.Errorf("%s with another amount: %d %s", path, other.status, other.text)
+	}
+}
+
 // Only what took effect is kept: after a refusal, the same key may be tried again.
 func TestKeyOfARefusedRequestMayBeTriedAgain(t *testing.T) {
 	t.Parallel()

@@ -17,7 +17,9 @@ func (a *API) createMint(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &req); err != nil {
 		return err
 	}
-	call, err := callOf(r, req)
+	asked := req
+	asked.Amount = oneForm(req.Amount)
+	call, err := callOf(r, asked)
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ func (a *API) createPledge(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	req.Hours = oneForm(req.Hours)
 	return a.create(w, r, req, func(ctx context.Context, tx pgx.Tx) (creation, error) {
 		p, err := a.Providers.CreatePledgeTx(ctx, tx, n)
 		if err != nil {
@@ -150,7 +151,9 @@ func (a *API) releasePledge(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	call, err := callOf(r, req)
+	asked := req
+	asked.Hours = oneForm(req.Hours)
+	call, err := callOf(r, asked)
 	if err != nil {
 		return err
 	}

@@ -32,6 +32,7 @@ func (a *API) issueRedemption(w http.ResponseWriter, r *http.Request) error {
 	if n.RedemptionID, err = pathID(r, id.Redemption, "redemption_id"); err != nil {
 		return err
 	}
+	req.Hours = optionalOneForm(req.Hours)
 	if n.Call, err = callOf(r, req); err != nil {
 		return err
 	}

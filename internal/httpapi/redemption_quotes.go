@@ -47,6 +47,7 @@ func (a *API) createRedemptionQuote(w http.ResponseWriter, r *http.Request) erro
 	if err := f.err(); err != nil {
 		return err
 	}
+	req.Amount = oneForm(req.Amount)
 	return a.create(w, r, req, func(ctx context.Context, tx pgx.Tx) (creation, error) {
 		q, err := a.Redemptions.CreateQuoteTx(ctx, tx, n)
 		if err != nil {

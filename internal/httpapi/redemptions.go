@@ -15,7 +15,9 @@ func (a *API) createRedemption(w http.ResponseWriter, r *http.Request) error {
 	if err := decode(r, &req); err != nil {
 		return err
 	}
-	call, err := callOf(r, req)
+	asked := req
+	asked.Amount = optionalOneForm(req.Amount)
+	call, err := callOf(r, asked)
 	if err != nil {
 		return err
 	}

@@ -48,6 +48,7 @@ func (a *API) proposeResolution(w http.ResponseWriter, r *http.Request) error {
 	if err := f.err(); err != nil {
 		return err
 	}
+	req.Hours = optionalOneForm(req.Hours)
 	return a.create(w, r, req, func(ctx context.Context, tx pgx.Tx) (creation, error) {
 		p, err := redeem.ProposeResolutionTx(ctx, tx, n)
 		answer := encodeResolution(p)

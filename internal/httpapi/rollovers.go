@@ -18,7 +18,9 @@ func (a *API) substitutePledge(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	call, err := callOf(r, req)
+	asked := req
+	asked.Hours, asked.Amount = optionalOneForm(req.Hours), optionalOneForm(req.Amount)
+	call, err := callOf(r, asked)
 	if err != nil {
 		return err
 	}
