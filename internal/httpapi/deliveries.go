@@ -66,7 +66,7 @@ func (a *API) checkEndpoint(ctx context.Context, n redeem.NewDelivery) error {
 
 // As in the contract.
 const (
-	maxEndpoint   = 2000
+	maxEndpoint   = 1900
 	minSLASeconds = 60
 	maxSLASeconds = 30 * 24 * 60 * 60
 )

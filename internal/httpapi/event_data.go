@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -86,10 +87,23 @@ func eventData(e *events.Event, own map[uuid.UUID]struct{}) (any, error) {
 		}
 		return d.coverage(), nil
 	case events.ObjectWebhookEndpoint:
-		return wire.WebhookEndpointEventData{URL: d.URL, Reason: (*wire.WebhookEndpointEventDataReason)(d.Reason)}, nil
+		return wire.WebhookEndpointEventData{URL: visibleURL(d.URL, own), Reason: (*wire.WebhookEndpointEventDataReason)(d.Reason)}, nil
 	case events.ObjectTransaction, events.ObjectHold:
 	}
 	return nil, fmt.Errorf("httpapi: event %d tells of a %s", e.Seq, e.Object.Type)
+}
+
+// visibleURL is a webhook's URL as its owner has it; as one has it who sees everybody's, only the server's: in path and query owners keep tokens. The
+// operators' own endpoints are told of alike.
+func visibleURL(raw string, own map[uuid.UUID]struct{}) string {
+	if own != nil {
+		return raw
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host}).String()
 }
 
 func (d told) pledge() wire.PledgeEventData {

@@ -89,12 +89,16 @@ func (n *NewDelivery) check() error {
 	return nil
 }
 
-const maxEndpoint = 2000
+// maxEndpoint leaves room, within the 2,000 bytes of a URL that is called (internal/outbound), for the redemption's id by which it is asked.
+const maxEndpoint = 1900
 
 // checkEndpoint refuses what cannot be called, or says more than where to call.
 func checkEndpoint(endpoint string) error {
 	if err := checkText("endpoint", endpoint, maxEndpoint); err != nil {
 		return err
+	}
+	if len(endpoint) > maxEndpoint {
+		return &InvalidError{Field: "endpoint", Code: "too_long", Detail: "It is longer than 1,900 bytes."}
 	}
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Host == "" || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.Fragment != "" || u.Opaque != "" {

@@ -6776,7 +6776,7 @@ type WebhookEndpointEventData struct {
 	// Reason Why it was disabled; null for a test.
 	Reason *WebhookEndpointEventDataReason `json:"reason"`
 
-	// URL Where it is.
+	// URL Where it is; for those who see the events of all, without path and query, in which its owner may keep a token.
 	URL string `json:"url"`
 }
 
