@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -45,7 +46,8 @@ type shop struct {
 	env                     []string
 	api                     *process
 	seller                  *process
-	holders                 []string // keys
+	sellers                 []*process // The seller and those that were killed.
+	holders                 []string   // keys
 	accounts                []string
 	done                    atomic.Int64
 	mu                      sync.Mutex
@@ -90,6 +92,7 @@ func (s *shop) startProvider() {
 		s.t.Fatal(err)
 	}
 	s.seller = startProgram(s.t, path, []string{"BALLAST_PROVIDER_KEY=" + s.providerKey}, s.provider...)
+	s.sellers = append(s.sellers, s.seller)
 	s.seller.eventually("the provider", func() bool { return strings.Contains(s.seller.stdout.String(), "\n") })
 }
 
@@ -311,10 +314,11 @@ func (s *shop) grants() map[string]grant {
 }
 
 // audit holds every redemption against the provider's own grants, and the books against themselves.
-func (s *shop) audit(all map[string]redemption, want int) {
+func (s *shop) audit(all map[string]redemption, want int) (steps map[string]int) {
 	s.t.Helper()
 	grants := s.grants()
-	ends, steps := map[string]int{}, map[string]int{}
+	ends := map[string]int{}
+	steps = map[string]int{}
 	for id, r := range all {
 		ends[r.Status]++
 		for _, step := range r.Timeline {
@@ -343,7 +347,7 @@ func (s *shop) audit(all map[string]redemption, want int) {
 		s.t.Errorf("%d asked for, %d answered, %d in the books", want, len(unique), len(all))
 	}
 	runBinary(s.t, []string{"DATABASE_URL=" + s.db.URL}, "check").want(s.t, 0, "0 failed")
-	for _, side := range []*process{s.seller, s.api} {
+	for _, side := range append(slices.Clone(s.sellers), s.api) {
 		for _, bad := range []string{"believed what it should not", "says otherwise", "panic"} {
 			if strings.Contains(side.stderr.String(), bad) {
 				s.t.Errorf("%q in:\n%s", bad, side.stderr)
@@ -351,6 +355,25 @@ func (s *shop) audit(all map[string]redemption, want int) {
 		}
 	}
 	s.t.Logf("ends: %v; steps: %v; grants: %d", sorted(ends), sorted(steps), len(grants))
+	return steps
+}
+
+// failed counts the ways in which the provider says that it failed, in all its lives.
+func (s *shop) failed() map[string]int {
+	ways := map[string]int{}
+	for _, life := range s.sellers {
+		for _, said := range faultSaid.FindAllStringSubmatch(life.stderr.String(), -1) {
+			ways[said[1]]++
+		}
+	}
+	return ways
+}
+
+var faultSaid = regexp.MustCompile(`msg="fails on purpose" fault=([a-z]+)`)
+
+// everyFault are the provider's.
+var everyFault = []string{
+	"amount", "drop", "duplicate", "error", "forge", "garbage", "hang", "partial", "reject", "reorder", "stale", "trickle",
 }
 
 // correct has a second operator approve that of every third redemption some of the hours were never there.
@@ -389,7 +412,7 @@ func TestEveryRedemptionEndsOnceWhateverFails(t *testing.T) {
 	if os.Getenv("BALLAST_LONG") == "1" {
 		n, every, within = 10_000, 250, 30*time.Minute
 	}
-	s := openShop(t, []string{"BALLAST_CALL_TIMEOUT=2s", "BALLAST_PUSH_RETRIES=" + strings.Repeat("1s,", 60) + "1s"}, "--transport", "push", "--faults", "all", "--fault-percent", "40")
+	s := openShop(t, []string{"BALLAST_CALL_TIMEOUT=2s", "BALLAST_PUSH_RETRIES=" + strings.Repeat("1s,", 60) + "1s"}, "--transport", "push", "--faults", "all", "--fault-percent", "40", "--fault-each")
 	stop := make(chan struct{})
 	killed := make(chan int, 1)
 	began := time.Now()
@@ -398,7 +421,12 @@ func TestEveryRedemptionEndsOnceWhateverFails(t *testing.T) {
 	close(stop)
 	kills := <-killed
 	all := s.settled(within)
-	s.audit(all, n)
+	steps := s.audit(all, n)
+	ways := s.failed() // Two kills leave the provider three lives: in one of them it was asked for more redemptions than there are ways.
+	if failed := slices.Sorted(maps.Keys(ways)); !slices.Equal(failed, everyFault) || steps["unknown"] == 0 {
+		t.Errorf("the provider failed as %s, and steps are %s", sorted(ways), sorted(steps))
+	}
+	t.Logf("the provider failed as %s", sorted(ways))
 	t.Logf("%d redemptions, %d kills, %v", n, kills, time.Since(began).Round(time.Second))
 	t.Logf("%d corrected", s.correct(all))
 	checkReplay(t, s.db, s.api, n)
