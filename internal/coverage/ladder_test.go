@@ -74,7 +74,7 @@ func TestWhatBacksAnAccount(t *testing.T) {
 	w.move(ledger.KindTransfer, uuid.Nil, ledger.Move{From: w.account, To: second, Amount: money.Micros(10 * hour)})
 	got, err := w.store.BackingOf(t.Context(), second)
 	// 30 · 1 and 100 · 0.74299: 10 · 30/104.299 and 10 · 74.299/104.299; and a tenth of all hours.
-	want := coverage.Backing{Balance: 10 * hour, Shares: []coverage.BackingShare{
+	want := coverage.Backing{Balance: 10 * hour, Worth: d("10.4299"), Shares: []coverage.BackingShare{
 		{PledgeID: p.id, ProviderID: w.provider.id, GPUClass: h100, SCH: 2_876_346, Hours: 3 * hour, ExpiresAt: w.begun.Add(3650 * day)},
 		{PledgeID: q.id, ProviderID: other.id, GPUClass: mi300, SCH: 7_123_654, Hours: 10 * hour, ExpiresAt: w.begun.Add(10 * day)},
 	}}
@@ -82,7 +82,7 @@ func TestWhatBacksAnAccount(t *testing.T) {
 		t.Error(diff, err)
 	}
 	w.clock.Advance(10 * day)
-	if got, err := w.store.BackingOf(t.Context(), second); err != nil || len(got.Shares) != 1 || got.Shares[0].SCH != 10*hour || got.Shares[0].Hours != 3*hour {
+	if got, err := w.store.BackingOf(t.Context(), second); err != nil || len(got.Shares) != 1 || got.Shares[0].SCH != 10*hour || got.Shares[0].Hours != 3*hour || !got.Worth.Equal(d("3")) {
 		t.Errorf("once the other's hours have lapsed: %+v, %v", got, err)
 	}
 	usd := w.open(ledger.NewAccount{Asset: "USD", Kind: ledger.AccountHolder, HolderID: w.holder})
