@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/shopspring/decimal"
@@ -12,19 +13,26 @@ import (
 	"github.com/ballast-compute/ballast/internal/ledger"
 )
 
-// fixingPrices is a fixing of the index as it is stored: its hash, and the averages that epochs take.
+// fixingPrices is a fixing of the index as it is stored: its hash, its time, and what epochs take of each class.
 type fixingPrices struct {
 	hash   string
-	prices map[string]decimal.Decimal
+	at     time.Time
+	prices map[string]fixedPrice
+}
+
+type fixedPrice struct {
+	twap7  decimal.Decimal
+	status IndexStatus
 }
 
 const selectFixingPricesSQL = `
-SELECT f.number, f.inputs_sha256, v.gpu_class, v.twap_7d_usd FROM index_fixings f JOIN index_values v ON v.fixing = f.number
+SELECT f.number, f.inputs_sha256, f.at, v.gpu_class, v.twap_7d_usd, v.status FROM index_fixings f JOIN index_values v ON v.fixing = f.number
 WHERE f.number = ANY ($1) AND v.twap_7d_usd IS NOT NULL`
 
-// checkIndex looks whether the prices that epochs were computed from are those that the index has stored.
+// checkIndex looks whether what epochs were computed from is what the index has stored: the fixing, its time, its prices and how far
+// each was to be believed when the epoch was drafted.
 func checkIndex(ctx context.Context, db ledger.Querier, epochs []Epoch) (ledger.Check, error) {
-	check := ledger.Check{Name: "epochs_rest_on_the_index", OK: true, Detail: "the prices in their inputs are those of the fixing that they name"}
+	check := ledger.Check{Name: "epochs_rest_on_the_index", OK: true, Detail: "the prices and statuses in their inputs are those of the fixing that they name"}
 	var fixings []int
 	for i := range epochs {
 		if in := epochs[i].index(); in != nil {
@@ -37,7 +45,7 @@ func checkIndex(ctx context.Context, db ledger.Querier, epochs []Epoch) (ledger.
 		return check, err
 	}
 	for i := range epochs {
-		if in := epochs[i].index(); in != nil && !stored[in.Fixing].gave(in) {
+		if in := epochs[i].index(); in != nil && !stored[in.Fixing].gave(in, epochs[i].Drafted.At) {
 			check.OK, check.Detail = false, fmt.Sprintf("epoch %d: fixing %s of the index says otherwise", epochs[i].Number, in.Fixing)
 			break
 		}
@@ -63,11 +71,12 @@ func selectFixingPrices(ctx context.Context, db ledger.Querier, fixings []int) (
 	var number int
 	var hash []byte
 	var class string
-	var price decimal.Decimal
-	_, err = pgx.ForEachRow(rows, []any{&number, &hash, &class, &price}, func() error {
+	var at time.Time
+	var price fixedPrice
+	_, err = pgx.ForEachRow(rows, []any{&number, &hash, &at, &class, &price.twap7, &price.status}, func() error {
 		of := strconv.Itoa(number)
 		if _, seen := stored[of]; !seen {
-			stored[of] = fixingPrices{hash: hex.EncodeToString(hash), prices: map[string]decimal.Decimal{}}
+			stored[of] = fixingPrices{hash: hex.EncodeToString(hash), at: at, prices: map[string]fixedPrice{}}
 		}
 		stored[of].prices[class] = price
 		return nil
@@ -78,15 +87,22 @@ func selectFixingPrices(ctx context.Context, db ledger.Querier, fixings []int) (
 	return stored, nil
 }
 
-// gave tells whether inputs are what was taken from the fixing.
-func (f fixingPrices) gave(in *IndexInputs) bool {
-	if f.hash != in.InputsSHA256 || len(f.prices) != len(in.Values) {
+// gave tells whether inputs are what was taken from the fixing at some time.
+func (f fixingPrices) gave(in *IndexInputs, drafted time.Time) bool {
+	if f.hash != in.InputsSHA256 || f.at.UTC().Format(time.RFC3339Nano) != in.At || len(f.prices) != len(in.Values) {
 		return false
 	}
 	for _, v := range in.Values {
-		if price, has := f.prices[v.GPUClass]; !has || price.String() != v.PriceUSD {
+		price, has := f.prices[v.GPUClass]
+		if !has || price.twap7.String() != v.PriceUSD || !f.seenAs(price.status, IndexStatus(v.Status), drafted) {
 			return false
 		}
 	}
 	return true
+}
+
+// seenAs tells whether a status of the fixing may have been taken for another when an epoch was drafted: for itself, or, once nobody had
+// looked for a day, for stale.
+func (f fixingPrices) seenAs(status, as IndexStatus, drafted time.Time) bool {
+	return as == status || as == IndexStale && drafted.After(f.at.Add(fixingsEvery))
 }

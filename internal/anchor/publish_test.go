@@ -792,6 +792,45 @@ func TestADraftKeepsToThePolicyOfItsAnnouncement(t *testing.T) {
 	}
 }
 
+// What the inputs of an epoch say of a fixing is compared with it: the time, and how far each price is to be believed.
+func TestEpochsRestOnTheIndexAsItWas(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		later time.Duration
+		spoil func(in *anchor.IndexInputs)
+		sound bool
+	}{
+		"as it was":            {spoil: func(*anchor.IndexInputs) {}, sound: true},
+		"thin is called fresh": {spoil: func(in *anchor.IndexInputs) { in.Values[4].Status = "fresh" }},
+		"fresh is called thin": {spoil: func(in *anchor.IndexInputs) { in.Values[0].Status = "thin" }},
+		"stale before its day": {spoil: func(in *anchor.IndexInputs) { in.Values[0].Status = "stale" }},
+		"stale after its day":  {later: a24h + time.Hour, spoil: func(in *anchor.IndexInputs) { in.Values[0].Status = "stale" }, sound: true},
+		"another time":         {spoil: func(in *anchor.IndexInputs) { in.At = "1999-01-01T00:00:00Z" }},
+		"another fixing":       {spoil: func(in *anchor.IndexInputs) { in.Fixing = "2" }},
+		"a price left out":     {spoil: func(in *anchor.IndexInputs) { in.Values = in.Values[:11] }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t)
+			index, err := anchor.CurrentIndex(t.Context(), d.App)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.index.At, d.index.InputsSHA256, d.index.Values = index.At.UTC().Format(time.RFC3339Nano), hex.EncodeToString(index.InputsSHA256[:]), nil
+			for _, v := range index.Values {
+				d.index.Values = append(d.index.Values, anchor.IndexInput{GPUClass: v.GPUClass, PriceUSD: v.TWAP7.Decimal.String(), Status: string(v.Status)})
+			}
+			tc.spoil(&d.index)
+			d.clock.Advance(tc.later)
+			d.publish()
+			checks, err := anchor.Checks(t.Context(), d.App)
+			if err != nil || checks[2].Name != "epochs_rest_on_the_index" || checks[2].OK != tc.sound {
+				t.Errorf("%+v, %v", checks, err)
+			}
+		})
+	}
+}
+
 // The canonical inputs hold everything: what a stranger computes from them alone is the epoch.
 func TestInputsHoldEverything(t *testing.T) {
 	t.Parallel()
