@@ -97,6 +97,9 @@ func TestVoucherFiles(t *testing.T) {
 		if !slices.Equal(fields, tt.want) {
 			t.Errorf("%s: %q, want %q", tt.name, fields, tt.want)
 		}
+		if tt.name == "many faults" && !strings.Contains(string(got.text), "The same code was given before, in line 2.") {
+			t.Errorf("where the code was given first is not said: %s", got.text)
+		}
 		for _, code := range []string{"good-1", "NW-STORY", "with space"} {
 			if strings.Contains(string(got.text), code) {
 				t.Errorf("%s: a code is in the answer: %s", tt.name, got.text)

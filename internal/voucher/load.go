@@ -65,11 +65,19 @@ func (n *NewLoad) checkLines(e *LinesError) {
 		v := &n.Vouchers[i]
 		v.check(e)
 		if before, twice := first[v.Code]; twice {
-			e.add(v.Line, "code", "duplicate_value", fmt.Sprintf("The same code was given before, as number %d.", before))
+			e.add(v.Line, "code", "duplicate_value", n.before(before))
 			continue
 		}
 		first[v.Code] = v.Line
 	}
+}
+
+// before says where a code was given first: by its line in a file, by its place in a list.
+func (n *NewLoad) before(line int) string {
+	if n.File {
+		return fmt.Sprintf("The same code was given before, in line %d.", line)
+	}
+	return fmt.Sprintf("The same code was given before, as number %d.", line)
 }
 
 func (v *NewVoucher) check(e *LinesError) {
