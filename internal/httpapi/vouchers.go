@@ -144,11 +144,11 @@ func (a *API) showRedemption(ctx context.Context, r *redeem.Redemption) (wire.Re
 	if r.Transport != redeem.TransportVoucher || r.HolderID != principalOf(ctx).HolderID || r.Status != redeem.Issued && r.Status != redeem.Acknowledged {
 		return encoded, nil
 	}
-	code, err := a.Vouchers.Code(ctx, r.ID)
+	code, expiresAt, err := a.Vouchers.Code(ctx, r.ID)
 	if err != nil {
 		return encoded, err
 	}
-	encoded.VoucherCode = &code
+	encoded.VoucherCode, encoded.VoucherExpiresAt = &code, timeOrNull(expiresAt)
 	return encoded, nil
 }
 

@@ -16,6 +16,18 @@ func (s *server) file(who, text string) *call {
 	return s.post(who, "/v1/provider/vouchers", text).with("Content-Type", "text/csv; charset=utf-8")
 }
 
+// Whoever has a code learns until when it is worth something, and nobody else does.
+func TestAVouchersExpiryIsShownWithItsCode(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.as("provider", "PUT", "/v1/provider/delivery", `{"transport":"voucher"}`).want(200)
+	s.post("provider", "/v1/provider/vouchers", `{"gpu_class":"H100-SXM-80GB","hours":"10","codes":["EXPIRES-0001"],"expires_at":"2031-01-01T00:00:00Z"}`).want(201)
+	const ask = `{"account_id":"{alice_account}","amount":"10","provider_id":"{provider}","gpu_class":"H100-SXM-80GB"}`
+	redemption := s.post("alice", "/v1/redemptions", ask).want(201).expect("voucher_code", "EXPIRES-0001", "voucher_expires_at", "2031-01-01T00:00:00Z").string("id")
+	s.get("alice", "/v1/redemptions/"+redemption).want(200).expect("voucher_expires_at", "2031-01-01T00:00:00Z")
+	s.get("provider", "/v1/redemptions/"+redemption).want(200).expect("voucher_expires_at", nil)
+}
+
 // A code goes from the provider to one holder, and nobody else ever sees it: neither in an answer, nor in the log, nor in the database.
 func TestAVoucherIsItsHoldersAlone(t *testing.T) {
 	t.Parallel()
@@ -30,7 +42,7 @@ func TestAVoucherIsItsHoldersAlone(t *testing.T) {
 		t.Errorf("again: %s", again.text)
 	}
 	const path = "/v1/redemptions/{voucher_redemption}"
-	s.get("alice", path).want(200).expect("voucher_code", "NW-STORY-0001")
+	s.get("alice", path).want(200).expect("voucher_code", "NW-STORY-0001", "voucher_expires_at", nil)
 	s.post("alice", path+"/acknowledge", nil).want(200).expect("status", "acknowledged", "voucher_code", "NW-STORY-0001")
 	s.get("bob", path).want(404)
 	s.post("alice", path+"/cancel", `{}`).want(409, "conflict")

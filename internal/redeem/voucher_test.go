@@ -62,7 +62,7 @@ func (s *shop) load(t testing.TB, class, prefix string, count int, hours int64, 
 
 func (s *shop) code(t testing.TB, r *Redemption) string {
 	t.Helper()
-	code, err := s.vouchers.Code(t.Context(), r.ID)
+	code, _, err := s.vouchers.Code(t.Context(), r.ID)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,34 +4,38 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
 const (
-	selectSealedSQL = `SELECT id, code_sealed FROM vouchers WHERE redemption_id = $1`
+	selectSealedSQL = `SELECT id, code_sealed, COALESCE(expires_at, 'epoch') FROM vouchers WHERE redemption_id = $1`
 
 	selectGrantSQL = `SELECT batch_id, n FROM vouchers WHERE redemption_id = $1`
 )
 
-// Code returns the code that was handed to a redemption. It is for the redemption's holder, and for nobody else: the caller sees to that.
-// It returns ErrNone where none was; the errors of vault.Open; or the database's.
-func (s *Store) Code(ctx context.Context, redemption uuid.UUID) (string, error) {
+// Code returns the code that was handed to a redemption, and until when its provider takes it, which is zero where it does not expire. It is for the
+// redemption's holder, and for nobody else: the caller sees to that. It returns ErrNone where none was; the errors of vault.Open; or the database's.
+func (s *Store) Code(ctx context.Context, redemption uuid.UUID) (code string, expiresAt time.Time, err error) {
 	var row uuid.UUID
 	var sealed []byte
-	err := s.pool.QueryRow(ctx, selectSealedSQL, redemption).Scan(&row, &sealed)
+	err = s.pool.QueryRow(ctx, selectSealedSQL, redemption).Scan(&row, &sealed, &expiresAt)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return "", ErrNone
+		return "", time.Time{}, ErrNone
 	}
 	if err != nil {
-		return "", fmt.Errorf("voucher: code: %w", err)
+		return "", time.Time{}, fmt.Errorf("voucher: code: %w", err)
 	}
-	code, err := s.vault.Open(sealed, Column.Row(row))
+	opened, err := s.vault.Open(sealed, Column.Row(row))
 	if err != nil {
-		return "", err
+		return "", time.Time{}, err
 	}
-	return string(code), nil
+	if expiresAt.Equal(time.Unix(0, 0)) {
+		expiresAt = time.Time{}
+	}
+	return string(opened), expiresAt, nil
 }
 
 // querier is a pool, a connection or a transaction.

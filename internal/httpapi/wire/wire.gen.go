@@ -5164,6 +5164,9 @@ type Redemption struct {
 
 	// VoucherCode The code to give to the provider, once a voucher is issued; shown to the owner only.
 	VoucherCode *ExternalID `json:"voucher_code"`
+
+	// VoucherExpiresAt Until when the provider takes the code. Null where there is no code, or where it does not expire; shown to the owner only.
+	VoucherExpiresAt *Time `json:"voucher_expires_at"`
 }
 
 // RedemptionCorrection Hours that were not delivered after all, and the tokens that go back for them.
