@@ -50,7 +50,7 @@ type settings struct {
 	LiabilitiesEvery time.Duration `env:"BALLAST_LIABILITIES_EVERY" envDefault:"1h" about:"How often the log proves what is owed."`
 	LiabilitiesKeep  int           `env:"BALLAST_LIABILITIES_KEEP" envDefault:"72" about:"Trees of such proofs that are kept."`
 
-	CallTimeout time.Duration `env:"BALLAST_CALL_TIMEOUT" envDefault:"15s" about:"How long a call of a provider may take, and one of a webhook up to 15 seconds."`
+	CallTimeout time.Duration `env:"BALLAST_CALL_TIMEOUT" envDefault:"15s" about:"How long a call may take; of a webhook, never over 15s."`
 	PushRetries string        `env:"BALLAST_PUSH_RETRIES" about:"Pauses between calls of a provider; 5s,5m,30m,… for three days."`
 
 	ReadConns    int `env:"BALLAST_READ_CONNS" envDefault:"8" about:"Connections for everything but the write path."`
