@@ -82,7 +82,7 @@ func pasteWalk(t *testing.T, heading, dir string, refusals int) string {
 	script.WriteString("wait\n")
 	address, called := freeAddress(t), freeAddress(t)
 	text := strings.NewReplacer(append(copies(t),
-		"127.0.0.1:8080", address, "/tmp/ballast-collateral-$$", dir, "/tmp/ballast-redemption-$$", dir, "/tmp/ballast-log-XXXXXX", dir+"/XXXXXX",
+		"127.0.0.1:8080", address, "/tmp/ballast-collateral-$$", dir, "/tmp/ballast-redemption-$$", dir, "/tmp/ballast-log-", dir+"/",
 		"127.0.0.1:9090", called, "./provider-example ", "./provider-example --ballast http://"+address+" --listen "+called+" ",
 	)...).Replace(script.String())
 	if strings.Contains(text, "go run") || strings.Contains(text, "go build") {

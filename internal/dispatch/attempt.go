@@ -13,8 +13,8 @@ import (
 	"github.com/ballast-compute/ballast/internal/redeem"
 )
 
-// ErrNothingToDo means that a redemption is not one that is pushed, has its end, or is being worked on at this moment.
-var ErrNothingToDo = errors.New("there is nothing to try again")
+// ErrNotRetryable means that a redemption is not one that is pushed, has its end, or is being worked on at this moment.
+var ErrNotRetryable = errors.New("there is nothing to try again")
 
 // Attempt is a line of the delivery log.
 type Attempt struct {
@@ -69,14 +69,14 @@ func (d *Dispatcher) Attempts(ctx context.Context, redemption uuid.UUID, visible
 }
 
 // Replay makes the next attempt due at once, with all the pauses before it again: sending, or, where it is unknown, asking. It returns
-// redeem.ErrNotFound where the redemption is not one of those that visible narrows to, and ErrNothingToDo.
+// redeem.ErrNotFound where the redemption is not one of those that visible narrows to, and ErrNotRetryable.
 func (d *Dispatcher) Replay(ctx context.Context, redemption uuid.UUID, visible redeem.Filter) (s State, err error) {
 	if _, err := d.redemptions.Get(ctx, redemption, visible); err != nil {
 		return s, err
 	}
 	switch err := d.pool.QueryRow(ctx, replaySQL, redemption).Scan(&s.Phase, &s.NextAt); {
 	case errors.Is(err, pgx.ErrNoRows):
-		return s, ErrNothingToDo
+		return s, ErrNotRetryable
 	case err != nil:
 		return s, fmt.Errorf("dispatch: replay: %w", err)
 	}

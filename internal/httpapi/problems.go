@@ -196,7 +196,7 @@ var errorTable = []struct {
 	{anchor.ErrReferenceSunset, conflict.saying("The others are measured by this class. Move the reference to another first.")},
 	{anchor.ErrIndexStale, indexStale},
 
-	{dispatch.ErrNothingToDo, conflict.saying("The redemption is not pushed, has its end, or is being worked on.")},
+	{dispatch.ErrNotRetryable, conflict.saying("The redemption is not pushed, has its end, or is being worked on.")},
 	{push.ErrSecretNotFound, missing},
 	{push.ErrTooManySecrets, conflict.saying("Five secrets are active. Revoke one, or leave no overlap.")},
 	{push.ErrLastSecret, conflict.saying("It is the only secret that does not end by itself. Make another first.")},

@@ -14,7 +14,7 @@ import (
 )
 
 // What there is to do is done at once; only when there is nothing does a loop rest, until its time or until it is woken.
-func TestLoopRestsOnlyWhenThereIsNothingToDo(t *testing.T) {
+func TestLoopRestsOnlyWhenNothingIsLeft(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
