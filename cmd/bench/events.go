@@ -67,12 +67,12 @@ func medianOf(rounds []eventsRound, figure func(eventsRound) float64) float64 {
 	return median(figures)
 }
 
-// pairedCost is the median of what a transfer cost with events as a multiple of what it cost without, round by round: what else the machine did then, both
+// paired is the median of how much of a figure there was with, as a multiple of without, round by round: what else the machine did then, both
 // had to bear.
-func pairedCost(on, off []eventsRound) float64 {
+func paired(on, off []eventsRound, figure func(eventsRound) float64) float64 {
 	ratios := make([]float64, len(on))
 	for i := range on {
-		ratios[i] = on[i].cpu / off[i].cpu
+		ratios[i] = figure(on[i]) / figure(off[i])
 	}
 	return median(ratios)
 }
@@ -85,7 +85,7 @@ func (r *rig) printEvents(on, off []eventsRound) {
 	fmt.Printf("\n| single transfers over HTTP | a second | ratio | goal | CPU a transfer | ratio | goal |\n|---|---:|---:|---:|---:|---:|---:|\n")
 	fmt.Printf("| events off: no webhook endpoint is enabled | %.0f | | | %.1f µs | | |\n", medianOf(off, rate), medianOf(off, cpu))
 	fmt.Printf("| events on: payers and payees subscribed to transfer.created | %.0f | %.3f × off | ≥ %.2f | %.1f µs | %.3f × off, round by round | ≤ %.2f |\n",
-		medianOf(on, rate), medianOf(on, rate)/medianOf(off, rate), eventsGoal, medianOf(on, cpu), pairedCost(on, off), eventsCost)
+		medianOf(on, rate), medianOf(on, rate)/medianOf(off, rate), eventsGoal, medianOf(on, cpu), paired(on, off, cpu), eventsCost)
 	fmt.Printf("| deliveries while transfers were sent | %.0f | | | | | |\n| deliveries in the second after | %.0f | | | | | |\n", delivered, caughtUp)
 }
 

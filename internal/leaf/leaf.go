@@ -21,9 +21,6 @@ type Hash = [sha256.Size]byte
 // MaxSize is the longest that an entry may be, in bytes, which is what the length in a bundle can say.
 const MaxSize = 1<<16 - 1
 
-// timeFormat is RFC 3339 in UTC with microseconds, always in full.
-const timeFormat = "2006-01-02T15:04:05.000000Z"
-
 // The errors of this package. ErrTooLong means that an entry is longer than MaxSize; ErrBundle, that bytes are not entries one after another.
 var (
 	ErrTooLong = errors.New("leaf: entry is too long")
@@ -67,7 +64,31 @@ func appendMember(dst []byte, name, value string) []byte {
 	return appendString(dst, value)
 }
 
-func appendTime(dst []byte, at time.Time) []byte { return at.UTC().AppendFormat(dst, timeFormat) }
+// appendTime writes a time as RFC 3339 has it, in UTC with microseconds, always in full. [time.Time.AppendFormat] takes five times as long.
+func appendTime(dst []byte, at time.Time) []byte {
+	at = at.UTC()
+	year, month, day := at.Date()
+	hour, minute, second := at.Clock()
+	dst = append(appendDigits(dst, year, 4), '-')
+	dst = append(appendDigits(dst, int(month), 2), '-')
+	dst = append(appendDigits(dst, day, 2), 'T')
+	dst = append(appendDigits(dst, hour, 2), ':')
+	dst = append(appendDigits(dst, minute, 2), ':')
+	dst = append(appendDigits(dst, second, 2), '.')
+	return append(appendDigits(dst, at.Nanosecond()/int(time.Microsecond), 6), 'Z')
+}
+
+// appendDigits appends the last digits of a number that is not below zero, with zeros before it.
+func appendDigits(dst []byte, n, digits int) []byte {
+	end := len(dst) + digits
+	for range digits {
+		dst = append(dst, '0')
+	}
+	for i := end - 1; n > 0 && i >= end-digits; i, n = i-1, n/10 {
+		dst[i] = byte('0' + n%10)
+	}
+	return dst
+}
 
 func appendInt(dst []byte, n int64) []byte {
 	return append(strconv.AppendInt(append(dst, '"'), n, 10), '"')

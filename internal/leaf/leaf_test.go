@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -104,6 +105,20 @@ func TestCommitmentsDiffer(t *testing.T) {
 		}
 		if other := Commit(&blind, account, version+1); other == c {
 			t.Fatal("it commits to no version")
+		}
+	}
+}
+
+func TestTimesAreWrittenAsRFC3339(t *testing.T) {
+	t.Parallel()
+	const format = "2006-01-02T15:04:05.000000Z"
+	times := []time.Time{{}, time.Unix(0, 0), time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC), time.Date(2026, 1, 2, 3, 4, 5, 6000, time.FixedZone("", -7*3600))}
+	for range 1000 {
+		times = append(times, time.Unix(rand.Int64N(1<<37), rand.Int64N(1e9)))
+	}
+	for _, at := range times {
+		if got, want := string(appendTime(nil, at)), at.UTC().Format(format); got != want {
+			t.Errorf("%s, not %s", got, want)
 		}
 	}
 }

@@ -159,7 +159,9 @@ func (a *application) write(ctx context.Context, conn *pgxpool.Conn) error {
 	b := &pgx.Batch{}
 	if len(a.accepted) > 0 {
 		if logged {
-			if err := a.log(); err != nil {
+			room := bundles.Get().(*[]byte) //nolint:forcetypeassert // nothing else is in there
+			defer func() { *room = a.bundle; bundles.Put(room) }()
+			if err := a.log(*room); err != nil {
 				return err
 			}
 		}

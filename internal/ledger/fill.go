@@ -3,7 +3,6 @@ package ledger
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -103,15 +102,6 @@ func bundleOf(ctx context.Context, tx pgx.Tx, transactions []*Transaction) ([]by
 	for _, a := range found {
 		accounts[a.ID] = a
 	}
-	var bundle []byte
-	for _, t := range transactions {
-		entry, err := t.Entry(accounts)
-		if err != nil {
-			return nil, fmt.Errorf("transaction %d: %w", t.Seq, err)
-		}
-		if bundle, err = leaf.AppendTo(bundle, entry.Append(nil)); err != nil {
-			return nil, errors.Join(fmt.Errorf("transaction %d", t.Seq), err)
-		}
-	}
-	return bundle, nil
+	bundle, _, err := enter(nil, transactions, accounts)
+	return bundle, err
 }

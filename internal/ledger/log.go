@@ -2,6 +2,10 @@ package ledger
 
 import (
 	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
 
 	"github.com/google/uuid"
 
@@ -13,22 +17,81 @@ import (
 var errUnidentified = errors.New("ledger: an account has no key for the log")
 
 // log makes the log's entries of what was accepted: they are written with it, and hashed as they are written.
-func (a *application) log() error {
-	a.bundle = make([]byte, 0, 400*len(a.accepted))
-	a.entered.At, a.entered.Leaves = a.book.at, make([]leaf.Hash, 0, len(a.accepted))
-	var room []byte
-	for _, t := range a.accepted {
-		entry, err := t.Entry(a.identified)
-		if err != nil {
-			return err
-		}
-		room = entry.Append(room[:0])
-		if a.bundle, err = leaf.AppendTo(a.bundle, room); err != nil {
-			return err
-		}
-		a.entered.Leaves = append(a.entered.Leaves, leaf.HashOf(room))
+func (a *application) log(room []byte) (err error) {
+	a.entered.At = a.book.at
+	a.bundle, a.entered.Leaves, err = enter(room, a.accepted, a.identified)
+	return err
+}
+
+// bundles has room for the entries of groups, from one to the next.
+var bundles = sync.Pool{New: func() any { return new([]byte) }}
+
+const (
+	// entrySize is about that of a transfer's entry.
+	entrySize = 400
+	// leastEntered is how many entries are worth a goroutine of their own.
+	leastEntered = 48
+)
+
+// enter makes the entries of transactions for the log: their bundle, in room if it has as much, and their leaf hashes. Locks are held meanwhile, so
+// all processors take part.
+func enter(room []byte, transactions []*Transaction, accounts map[uuid.UUID]*leaf.Account) (bundle []byte, leaves []leaf.Hash, err error) {
+	leaves = make([]leaf.Hash, len(transactions))
+	size := max(leastEntered, (len(transactions)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
+	parts := make([]share, 0, len(transactions)/size+1)
+	for from := 0; from < len(transactions); from += size {
+		to := min(from+size, len(transactions))
+		parts = append(parts, share{of: transactions[from:to], leaves: leaves[from:to]})
 	}
-	return nil
+	if len(parts) == 0 {
+		return room[:0], leaves, nil
+	}
+	parts[0].bundle = slices.Grow(room[:0], entrySize*len(transactions))
+	var others sync.WaitGroup
+	for i := range parts[1:] {
+		others.Go(func() { parts[i+1].enter(accounts) })
+	}
+	parts[0].enter(accounts)
+	others.Wait()
+	for i := range parts {
+		if parts[i].err != nil {
+			return nil, nil, parts[i].err
+		}
+		if i > 0 {
+			parts[0].bundle = append(parts[0].bundle, parts[i].bundle...)
+		}
+	}
+	return parts[0].bundle, leaves, nil
+}
+
+// share is the entries of some transactions of a group.
+type share struct {
+	of     []*Transaction
+	bundle []byte
+	leaves []leaf.Hash
+	err    error
+}
+
+func (e *share) enter(accounts map[uuid.UUID]*leaf.Account) {
+	defer func() {
+		if p := recover(); p != nil { // In a goroutine of its own, it would end the process.
+			e.err = fmt.Errorf("%w: %v", errPanicked, p)
+		}
+	}()
+	e.bundle = slices.Grow(e.bundle, entrySize*len(e.of))
+	var room []byte
+	for i, t := range e.of {
+		entry, err := t.Entry(accounts)
+		if err == nil {
+			room = entry.Append(room[:0])
+			e.leaves[i] = leaf.HashOf(room)
+			e.bundle, err = leaf.AppendTo(e.bundle, room)
+		}
+		if err != nil {
+			e.err = fmt.Errorf("transaction %d: %w", t.Seq, err)
+			return
+		}
+	}
 }
 
 // subjects are what transactions of each kind are about.

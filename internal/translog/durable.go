@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/jackc/pgx/v5"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -112,14 +111,15 @@ func (in *Integrator) published(ctx context.Context, from int64, noted position)
 	if err != nil {
 		return nil, fmt.Errorf("translog: read entries: %w", err)
 	}
-	rows, err := pgx.CollectRows(found, scanRow)
+	var begun arena
+	rows, err := begun.collect(found)
 	if err != nil {
 		return nil, fmt.Errorf("translog: read entries: %w", err)
 	}
 	if len(rows) == page {
 		return rows, nil
 	}
-	more, err := readRows(ctx, in.pool, noted.seq, math.MaxInt64, maxTaken)
+	more, err := in.rows.readRows(ctx, in.pool, noted.seq, math.MaxInt64, maxTaken)
 	if from > noted.size { // Then none of them was noted.
 		more = more[len(upTo(more, from-noted.size)):]
 	}

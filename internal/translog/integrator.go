@@ -46,6 +46,13 @@ type Integrator struct {
 	key     *Key
 	// room is for one bundle at a time, and kept from step to step: only who has the store's lock uses it.
 	room []byte
+	// rows has what was read last from the database, for as long as it is being used.
+	rows arena
+	// last is the checkpoint that was opened last: a step finds the one before it, and need not verify its signature again.
+	last struct {
+		signed []byte
+		tree   Tree
+	}
 	// begun tells whether the tiles that were published before are there.
 	begun bool
 	// fault is called between the steps, by the name of the one that is done. Tests make it stop there.
@@ -112,14 +119,30 @@ func (in *Integrator) head() ([]byte, Tree, error) {
 	if err != nil || head == nil {
 		return nil, emptyTree(), err
 	}
-	at, err := openCheckpoint(head, in.key.Verifier)
+	at, err := in.open(head)
 	if err != nil {
 		return nil, Tree{}, err
 	}
-	if published, openErr := in.Published(); openErr != nil || published.N < at.N {
-		err = in.store.Publish("checkpoint", head)
+	published, err := in.store.Read("checkpoint")
+	if err == nil && bytes.Equal(published, head) {
+		return head, at, nil
 	}
-	return head, at, err
+	if now, openErr := in.Published(); openErr != nil || now.N < at.N {
+		return head, at, in.store.Publish("checkpoint", head)
+	}
+	return head, at, nil
+}
+
+// open is openCheckpoint, for one who is likely to have opened it before.
+func (in *Integrator) open(signed []byte) (Tree, error) {
+	if in.last.signed != nil && bytes.Equal(signed, in.last.signed) {
+		return in.last.tree, nil
+	}
+	t, err := openCheckpoint(signed, in.key.Verifier)
+	if err == nil {
+		in.last.signed, in.last.tree = signed, t
+	}
+	return t, err
 }
 
 // Published returns the tree of the checkpoint that is published, or that of nothing before the first.
@@ -131,7 +154,7 @@ func (in *Integrator) take(ctx context.Context, after position) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := readRows(ctx, in.pool, after.seq, horizon, maxTaken)
+	rows, err := in.rows.readRows(ctx, in.pool, after.seq, horizon, maxTaken)
 	in.fault("read")
 	return rows, err
 }

@@ -9,6 +9,7 @@ import (
 	"math"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -41,8 +42,17 @@ JOIN log_entries e USING (seq)`
 	bornSQL = `SELECT filled FROM log_birth`
 )
 
+// arena has the bundles of rows, one behind the other, so that reading a row takes no memory of its own. What was read is good until it is read into again.
+type arena []byte
+
+// maxArena bounds what is kept from one step to the next, in bytes.
+const maxArena = 4 << 20
+
 // readRows returns rows after one seq and up to another, until they have about limit entries.
-func readRows(ctx context.Context, pool *pgxpool.Pool, after, upTo int64, limit int) ([]row, error) {
+func (room *arena) readRows(ctx context.Context, pool *pgxpool.Pool, after, upTo int64, limit int) ([]row, error) {
+	if *room = (*room)[:0]; cap(*room) > maxArena {
+		*room = nil
+	}
 	var taken []row
 	entries := 0
 	for entries < limit {
@@ -51,7 +61,7 @@ func readRows(ctx context.Context, pool *pgxpool.Pool, after, upTo int64, limit 
 		if err != nil {
 			return nil, fmt.Errorf("translog: read entries: %w", err)
 		}
-		more, err := pgx.CollectRows(rows, scanRow)
+		more, err := room.collect(rows)
 		if err != nil {
 			return nil, fmt.Errorf("translog: read entries: %w", err)
 		}
@@ -67,9 +77,16 @@ func readRows(ctx context.Context, pool *pgxpool.Pool, after, upTo int64, limit 
 	return taken, nil
 }
 
-func scanRow(r pgx.CollectableRow) (e row, err error) {
-	err = r.Scan(&e.seq, &e.entries, &e.bundle)
-	return e, err
+// collect reads rows of seq, entries and bundle.
+func (room *arena) collect(rows pgx.Rows) ([]row, error) {
+	return pgx.CollectRows(rows, func(r pgx.CollectableRow) (e row, err error) {
+		var bundle pgtype.DriverBytes
+		err = r.Scan(&e.seq, &e.entries, &bundle)
+		at := len(*room)
+		*room = append(*room, bundle...)
+		e.bundle = (*room)[at:len(*room):len(*room)] // Where append moves the rest, this stays where it is.
+		return e, err
+	})
 }
 
 // unbundle returns the entries of rows and their leaf hashes.
@@ -119,7 +136,7 @@ func (in *Integrator) catchUp(ctx context.Context, noted position, at Tree) (pos
 		return noted, fmt.Errorf("%w: it has %d entries, and the database %d", ErrStoreBehind, at.N, noted.size)
 	}
 	for noted.size < at.N {
-		rows, err := readRows(ctx, in.pool, noted.seq, math.MaxInt64, tileWidth)
+		rows, err := in.rows.readRows(ctx, in.pool, noted.seq, math.MaxInt64, tileWidth)
 		if err != nil {
 			return noted, err
 		}
