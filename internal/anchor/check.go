@@ -13,7 +13,7 @@ import (
 )
 
 // Checks computes every published epoch again from the inputs that it was published with, and looks whether what these say of the
-// epoch before and of the index is so.
+// epoch before, of the index and of the classes is so.
 func Checks(ctx context.Context, db ledger.Querier) ([]ledger.Check, error) {
 	epochs, err := selectPublished(ctx, db)
 	if err != nil {
@@ -32,7 +32,49 @@ func Checks(ctx context.Context, db ledger.Querier) ([]ledger.Check, error) {
 		}
 	}
 	rest, err := checkIndex(ctx, db, epochs)
-	return []ledger.Check{follow, succeed, rest}, err
+	if err != nil {
+		return nil, err
+	}
+	published, err := checkFigures(ctx, db, epochs)
+	return []ledger.Check{follow, succeed, rest, published}, err
+}
+
+// checkFigures looks whether epochs were computed from the figures of classes that are published, weighed as is published.
+func checkFigures(ctx context.Context, db ledger.Querier, epochs []Epoch) (ledger.Check, error) {
+	check := ledger.Check{Name: "epochs_weigh_published_figures", OK: true, Detail: "the classes' figures in their inputs are those of GET /v1/gpu-classes, and their exponents those of the method"}
+	classes, err := selectClasses(ctx, db)
+	if err != nil {
+		return check, err
+	}
+	byName := make(map[string]Class, len(classes))
+	for _, c := range classes {
+		byName[c.Name] = c
+	}
+	for i := range epochs {
+		if epochs[i].verify() != nil { // epochs_follow_from_their_inputs says so.
+			continue
+		}
+		if c, err := computeBy(epochs[i].Method, epochs[i].Inputs); err == nil && !c.weighs(byName) {
+			check.OK, check.Detail = false, fmt.Sprintf("epoch %d: it was computed from other figures of classes, or weighed them otherwise", epochs[i].Number)
+			break
+		}
+	}
+	return check, nil
+}
+
+// weighs tells whether what was computed rests on these classes. One that was published later is not in it.
+func (c *computed) weighs(published map[string]Class) bool {
+	classes, err := parseClasses(c.classes)
+	if err != nil {
+		return false
+	}
+	for _, f := range classes {
+		p, known := published[f.name]
+		if !known || !f.memory.Equal(p.MemoryGB) || !f.bandwidth.Equal(p.BandwidthTBs) || !f.compute.Equal(p.BF16TFLOPS) {
+			return false
+		}
+	}
+	return c.exponents == firstExponents
 }
 
 // selectPublished returns every epoch whole.

@@ -610,6 +610,7 @@ func TestTamperingIsFound(t *testing.T) {
 		"a class taken out":   {`DELETE FROM epoch_factors WHERE epoch_id = $1 AND gpu_class = 'GH200'`, "epochs_follow_from_their_inputs"},
 		"a price":             {`UPDATE epochs SET inputs = ` + other(`'"1.749962"', '"1.649962"'`) + `, inputs_sha256 = sha256(` + other(`'"1.749962"', '"1.649962"'`) + `) WHERE id = $1`, "epochs_follow_from_their_inputs"},
 		"the cap":             {`UPDATE epochs SET inputs = ` + other(`'"0.2"}', '"0.20"}'`) + ` WHERE id = $1`, "epochs_follow_from_their_inputs"},
+		"a class's figures":   {`UPDATE gpu_classes SET memory_gb = memory_gb + 1 WHERE gpu_class = 'GH200' AND $1 <> gen_random_uuid()`, "epochs_weigh_published_figures"},
 		"who signed the last": {`UPDATE epochs SET inputs = ` + other(`'"number":"1"', '"number":"7"'`) + `, inputs_sha256 = sha256(` + other(`'"number":"1"', '"number":"7"'`) + `) WHERE id = $1`, "epochs_succeed_each_other"},
 	} {
 		t.Run(name, func(t *testing.T) {

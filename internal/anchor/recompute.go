@@ -23,6 +23,7 @@ var methods = map[string]func(inputs []byte) (computed, error){
 			return c, err
 		}
 		c.reference, c.link = in.ReferenceClass, decimal.NewFromInt(1)
+		c.exponents, c.classes = in.Exponents, in.Classes
 		c.factors, err = Compute(in)
 		return c, err
 	},
@@ -32,6 +33,7 @@ var methods = map[string]func(inputs []byte) (computed, error){
 			return c, err
 		}
 		c.reference, c.previous, c.index = in.ReferenceClass, &in.Previous, &in.Index
+		c.exponents, c.classes = in.Exponents, in.Classes
 		if c.maxDecrease, err = share(in.Gates.MaxDecrease); err != nil {
 			return c, err
 		}
@@ -45,6 +47,9 @@ type computed struct {
 	reference string
 	link      decimal.Decimal
 	factors   []Factor
+	// exponents and classes are what the inputs have of quality.
+	exponents Exponents
+	classes   []ClassInput
 	// previous and index are what the inputs say of the epoch before and of prices; nil by the first method, which asks for neither.
 	previous *PreviousInputs
 	index    *IndexInputs
