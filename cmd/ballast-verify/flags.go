@@ -52,6 +52,9 @@ func (t *trust) key() (*signed.Key, error) {
 func (t *trust) options(p *program) (verify.Options, error) {
 	o := verify.Options{MaxAge: t.MaxAge, Now: p.now()}
 	var err error
+	if t.MaxAge < 0 { // 0 is any age; what is below it would be taken for that.
+		return o, fault.New(fault.Incomplete, "usage", "--max-age is %s, and no age is below zero", t.MaxAge)
+	}
 	if o.Key, err = t.key(); err != nil {
 		return o, err
 	}

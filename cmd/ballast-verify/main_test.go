@@ -134,6 +134,7 @@ func TestErrorsInJSON(t *testing.T) {
 		"no such flag":      {"check", m.Dir, "--guess"},
 		"no file":           {"receipt", filepath.Join(dir, "nothing"), "--key-file", filepath.Join(dir, "key")},
 		"a useless policy":  {"promise", "v=1", "--key-file", filepath.Join(dir, "key"), "--witnesses", filepath.Join(dir, "policy")},
+		"an age below zero": {"check", m.Dir, "--key-file", filepath.Join(dir, "key"), "--max-age", "-1h"},
 		"a useless age":     {"promise", "v=1", "--key-file", filepath.Join(dir, "key"), "--max-age", "1h"},
 	} {
 		r := runIn(t, append(args, "--json")...)

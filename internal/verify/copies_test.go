@@ -181,6 +181,10 @@ func TestACopyThatFailsKeepsItsKey(t *testing.T) {
 	if key, err := verify.PublishedKey(t.Context(), from); err != nil || key.String() != m.Keys.VKey {
 		t.Errorf("%v, %v", key, err)
 	}
+	from.files["vkey"] = make([]byte, 5<<10)
+	if _, err := verify.PublishedKey(t.Context(), from); fault.Of(err).Verdict != fault.Incomplete || !strings.Contains(err.Error(), "larger than any key") {
+		t.Error(err)
+	}
 	delete(from.files, "vkey")
 	if _, err := verify.PublishedKey(t.Context(), from); err == nil || !strings.Contains(err.Error(), "vkey") {
 		t.Error(err)

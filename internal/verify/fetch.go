@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -101,6 +102,9 @@ func publish(ctx context.Context, dir string, h heads, o Options) error {
 // PublishedKey returns the key that a log publishes of itself, which nobody else has vouched for.
 func PublishedKey(ctx context.Context, from source.Source) (*signed.Key, error) {
 	raw, err := from.Read(ctx, keyFile, 4<<10)
+	if errors.Is(err, source.ErrTooLarge) { // Nobody has signed it, so that it is not called tampered.
+		return nil, fault.New(fault.Incomplete, "key", "what the log publishes as its key is larger than any key").In(keyFile)
+	}
 	if err != nil {
 		return nil, unread(keyFile, err)
 	}

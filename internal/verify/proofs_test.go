@@ -145,3 +145,56 @@ func mustJSON(t *testing.T, v any) []byte {
 	}
 	return data
 }
+
+// TestReceiptDocuments has the JSON of the API, in which something beside the proof is not what was proved: of another transaction, another amount, another promise.
+func TestReceiptDocuments(t *testing.T) {
+	t.Parallel()
+	m, _, _ := withLiabilities(t)
+	o, index := options(t, m), m.Publisher.Size()-2
+	proof := receiptOf(t, m, index)
+	promise, batch := promiseOf(m, index, m.Publisher.Size())
+	elsewhere, _ := promiseOf(m, 0, m.Publisher.Size())
+	leaf := tlog.RecordHash(m.Publisher.Entry(index))
+	var said struct {
+		ID string `json:"id"`
+	}
+	if err := json.Unmarshal(m.Publisher.Entry(index), &said); err != nil {
+		t.Fatal(err)
+	}
+	document := func(name string, value any) []byte {
+		parts := map[string]any{
+			"transaction_id": said.ID, "state": "published", "entry": string(m.Publisher.Entry(index)), "leaf_hash": base64.StdEncoding.EncodeToString(leaf[:]),
+			"index": index, "proof": string(proof), "promise": promise,
+		}
+		if parts[name] = value; name == "" {
+			delete(parts, name)
+		}
+		return mustJSON(t, parts)
+	}
+	for name, tt := range map[string]struct {
+		document []byte
+		verdict  fault.Verdict
+		want     string
+	}{
+		"right":                  {document("", nil), fault.Verified, ""},
+		"another transaction":    {document("transaction_id", "txn_00000000000000000000000000"), fault.Tampered, "transaction_id is not that"},
+		"another entry":          {document("entry", string(m.Publisher.Entry(0))), fault.Tampered, "entry is not that"},
+		"another leaf":           {document("leaf_hash", base64.StdEncoding.EncodeToString(make([]byte, 32))), fault.Tampered, "leaf_hash is not that"},
+		"another index":          {document("index", index+1), fault.Tampered, "index is not that"},
+		"another proof":          {document("proof", string(tlogProof(m, 0, append(m.Publisher.Entry(0), '\n')))), fault.Tampered, "is not that of its proof"},
+		"no state with a proof":  {document("state", "committed"), fault.Tampered, "its state is"},
+		"another promise":        {document("promise", elsewhere), fault.Tampered, "promise is not that"},
+		"a promise by nobody":    {document("promise", strings.Replace(promise, "; by=2", "; by=3", 1)), fault.Tampered, "the signature is not one"},
+		"a promise of a batch":   {document("promise", batch), fault.Incomplete, "a batch's promise"},
+		"a promise of nothing":   {document("promise", ""), fault.Tampered, "it is not a promise"},
+		"a member of its own":    {document("approved", true), fault.Tampered, "it is not a receipt"},
+		"what the API refuses":   {[]byte(`{"type":"urn:ballast:problem:not_found","status":404}`), fault.Incomplete, "what the API says"},
+		"null where it may be":   {document("promise", nil), fault.Verified, ""},
+		"no proof, though asked": {document("proof", nil), fault.Incomplete, "no proof yet"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			want(t, verify.Receipt(tt.document, "receipt", o), tt.verdict, tt.want)
+		})
+	}
+}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/transparency-dev/merkle/proof"
 	"github.com/transparency-dev/merkle/rfc6962"
 
@@ -38,33 +37,18 @@ func Receipt(data []byte, place string, o Options) *Report {
 	r := newReport("receipt", place, o)
 	var parser entry.Parser
 	var e entry.Entry
-	proof, err := unwrapped(data)
+	doc, err := unwrapped(data)
 	if err == nil {
-		err = r.receipt(proof, o, &parser, &e)
+		err = r.receipt([]byte(doc.Proof), o, &parser, &e)
+	}
+	if err == nil {
+		err = doc.agrees(o, &e)
 	}
 	if err != nil {
 		return r.fail(err)
 	}
 	r.freshReceipt(o)
 	return r
-}
-
-// unwrapped returns the proof within the document that the API gives by default, or what is a proof itself.
-func unwrapped(data []byte) ([]byte, error) {
-	if !bytes.HasPrefix(data, []byte("{")) || len(data) > 2*MaxReceiptBytes {
-		return data, nil
-	}
-	var doc struct {
-		State string `json:"state"`
-		Proof string `json:"proof"`
-	}
-	if err := json.Unmarshal(data, &doc); err != nil {
-		return nil, fault.New(fault.Tampered, "receipt", "it is not a receipt: %v", err)
-	}
-	if doc.Proof == "" {
-		return nil, fault.New(fault.Incomplete, "receipt", "the receipt has no proof yet (its state is %.20q): ask for it again in some seconds", doc.State)
-	}
-	return []byte(doc.Proof), nil
 }
 
 // receipt fills e with the entry that a receipt proves.
