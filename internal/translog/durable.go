@@ -63,11 +63,20 @@ func (s *Store) synced(key note.Verifier) (Tree, error) {
 	return openCheckpoint(head, key)
 }
 
-// mend makes tiles again that were published and not yet on disk when the machine stopped. Where only processes have stopped, there are none.
+// mend makes tiles again that were published and not yet on disk when the machine stopped. Where only processes have stopped, there are none. The edge of the tree is looked at in any
+// case: without it nothing can be published any more, and every promise would be broken. If it is not there although it was on disk, somebody has removed or changed
+// files, and all are made again.
 func (in *Integrator) mend(ctx context.Context, noted position, at Tree) error {
 	synced, err := in.store.synced(in.key.Verifier)
-	if err != nil || synced.N >= at.N || in.verify(synced, at, bundlesBetween(synced.N, at.N)) == nil {
+	if err != nil || at.N == 0 || synced.N > at.N || in.verify(synced, at, bundlesBetween(min(synced.N, at.N-1), at.N)) == nil {
 		return err
+	}
+	if synced.N == at.N {
+		// Or what is made again now would be taken to be on disk already.
+		if err := os.Remove(filepath.Join(in.store.dir, "synced")); err != nil { //nolint:gosec // a name of ours in the store
+			return fmt.Errorf("translog: forget what was on disk: %w", err)
+		}
+		synced = emptyTree()
 	}
 	for base := synced; base.N < at.N; {
 		rows, err := in.published(ctx, base.N, noted)

@@ -123,6 +123,70 @@ func TestWhatAMachineLosesIsMadeAgain(t *testing.T) {
 	}
 }
 
+// What was on disk and is not there any more, or is damaged at its edge, is made again as well: somebody has removed or changed files, and without the edge the log would stand still.
+func TestWhatIsRemovedIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	tiles := func(w *world, under string) (names []string) {
+		w.must(filepath.WalkDir(filepath.Join(w.store.Public(), "tile", under), func(name string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				names = append(names, name)
+			}
+			return err
+		}))
+		return names
+	}
+	for name, lose := range map[string]func(w *world) error{
+		"all that is public": func(w *world) error { return os.RemoveAll(w.store.Public()) },
+		"all entries":        func(w *world) error { return os.RemoveAll(filepath.Join(w.store.Public(), "tile", "entries")) },
+		"empty tiles": func(w *world) (err error) {
+			for _, file := range tiles(w, "0") {
+				err = errors.Join(err, os.Truncate(file, 0))
+			}
+			return err
+		},
+		"a bit of the last entry": func(w *world) (err error) {
+			for _, file := range tiles(w, "entries") {
+				data, readErr := os.ReadFile(file)
+				data[len(data)-1] ^= 1
+				err = errors.Join(err, readErr, os.WriteFile(file, data, 0o600))
+			}
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			in := w.integrator()
+			w.transfer(400)
+			w.integrate(in)
+			w.must(in.Sync(t.Context()))
+			before, _ := w.everything()
+			if synced, err := w.store.synced(w.key.Verifier); err != nil || synced != before {
+				t.Fatalf("synced up to %v of %v (%v)", synced, before, err)
+			}
+			w.must(lose(w))
+			again := w.integrator()
+			again.fault = func(step string) {
+				if synced, err := w.store.synced(w.key.Verifier); step == "tile" && (err != nil || synced.N > 0) {
+					t.Errorf("%d entries are said to be on disk while they are made again (%v)", synced.N, err)
+				}
+			}
+			w.integrate(again)
+			if after, _ := w.everything(); after != before {
+				t.Errorf("%v after it, %v before", after, before)
+			}
+			if synced, err := w.store.synced(w.key.Verifier); err != nil || synced != before {
+				t.Errorf("synced up to %v of %v (%v)", synced, before, err)
+			}
+			w.transfer(300)
+			w.integrate(w.integrator())
+			if later, _ := w.everything(); later.N != before.N+300 {
+				t.Errorf("%v after %v", later, before)
+			}
+		})
+	}
+}
+
 // If the database was set back as well, what is lost is lost. Nothing is signed then, and nothing is put in its place.
 func TestWhatIsLostInBothPlacesIsNotReplaced(t *testing.T) {
 	t.Parallel()

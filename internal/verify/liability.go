@@ -43,6 +43,9 @@ func (r *Report) liability(data []byte, expected Expected, o Options) error {
 	if len(data) > MaxLiabilityBytes {
 		return fault.New(fault.Tampered, "liability", "the proof has more than %d bytes", MaxLiabilityBytes)
 	}
+	if err := refused(data); err != nil {
+		return err
+	}
 	if err := json.Unmarshal(data, &doc, json.RejectUnknownMembers(true)); err != nil {
 		return fault.New(fault.Tampered, "liability", "it is not a proof of liabilities: %v", err)
 	}

@@ -171,6 +171,8 @@ func TestReceiptDocuments(t *testing.T) {
 		}
 		return mustJSON(t, parts)
 	}
+	refusal := []byte(`{"type":"urn:ballast:problem:not_found","status":404}`)
+	want(t, verify.Liability(refusal, "proof", verify.Expected{}, o), fault.Incomplete, "what the API says")
 	for name, tt := range map[string]struct {
 		document []byte
 		verdict  fault.Verdict
@@ -188,7 +190,7 @@ func TestReceiptDocuments(t *testing.T) {
 		"a promise of a batch":   {document("promise", batch), fault.Incomplete, "a batch's promise"},
 		"a promise of nothing":   {document("promise", ""), fault.Tampered, "it is not a promise"},
 		"a member of its own":    {document("approved", true), fault.Tampered, "it is not a receipt"},
-		"what the API refuses":   {[]byte(`{"type":"urn:ballast:problem:not_found","status":404}`), fault.Incomplete, "what the API says"},
+		"what the API refuses":   {refusal, fault.Incomplete, "what the API says"},
 		"null where it may be":   {document("promise", nil), fault.Verified, ""},
 		"no proof, though asked": {document("proof", nil), fault.Incomplete, "no proof yet"},
 	} {

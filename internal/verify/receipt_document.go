@@ -31,11 +31,8 @@ func unwrapped(data []byte) (*receiptDocument, error) {
 	if !bytes.HasPrefix(data, []byte("{")) || len(data) > 2*MaxReceiptBytes {
 		return &receiptDocument{Proof: string(data)}, nil
 	}
-	var problem struct {
-		Type string `json:"type"`
-	}
-	if json.Unmarshal(data, &problem) == nil && strings.HasPrefix(problem.Type, "urn:ballast:problem:") {
-		return nil, fault.New(fault.Incomplete, "receipt", "it is not a receipt, but what the API says when it gives none: %.60q", problem.Type)
+	if err := refused(data); err != nil {
+		return nil, err
 	}
 	var doc receiptDocument
 	if err := json.Unmarshal(data, &doc, json.RejectUnknownMembers(true)); err != nil {
@@ -45,6 +42,17 @@ func unwrapped(data []byte) (*receiptDocument, error) {
 		return nil, fault.New(fault.Incomplete, "receipt", "the receipt has no proof yet (its state is %.20q): ask for it again in some seconds", doc.State)
 	}
 	return &doc, nil
+}
+
+// refused returns [fault.Incomplete] for what the API answers when it gives no proof, which a careless command may have kept in the place of one. It accuses nobody.
+func refused(data []byte) error {
+	var problem struct {
+		Type string `json:"type"`
+	}
+	if err := json.Unmarshal(data, &problem); err != nil || !strings.HasPrefix(problem.Type, "urn:ballast:problem:") {
+		return nil //nolint:nilerr // it is something else, which its own reader judges
+	}
+	return fault.New(fault.Incomplete, "answer", "it is not a proof, but what the API says when it gives none: %.60q", problem.Type)
 }
 
 // agrees compares what the document says beside its proof with the entry that was proved. Of its state, only a policy can tell whether witnesses have cosigned.
