@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -116,6 +117,14 @@ func TestDevWithDemoDataShowsItsKeysAgain(t *testing.T) {
 		t.Errorf("keys of the demo data: %v", keys)
 	}
 	p.checkPrivateFiles(dir)
+	p.signal(syscall.SIGINT)
+
+	p = startDev(t, dir, nil)
+	for line := range strings.Lines(p.stdout.String()) { // The README evaluates just these lines, on each start.
+		if out, err := exec.CommandContext(t.Context(), "sh", "-n", "-c", line).CombinedOutput(); strings.HasPrefix(line, "export ") && err != nil {
+			t.Errorf("%q is no command by itself: %s", line, out)
+		}
+	}
 	p.signal(syscall.SIGINT)
 
 	const operatorKey = "an_operator_key_of_ones_own_choosing_42"

@@ -51,11 +51,11 @@ func commandLine() string {
 	return os.Args[0]
 }
 
-// keysCommandLine prints an operator key on the database that dev works with.
+// keysCommandLine prints an operator key on the database that dev works with. It is one line, since the README takes over what dev exports by its lines.
 func keysCommandLine(p *program) string {
 	line := commandLine() + " keys create --role operator -q"
 	if p.settings.DataDir != "" && p.settings.DatabaseURL == "" { // DATABASE_URL has a password, and is not spelled out.
-		return "BALLAST_DATA_DIR=" + shellQuote(p.settings.DataDir) + " \\\n    " + line
+		return "BALLAST_DATA_DIR=" + shellQuote(p.settings.DataDir) + " " + line
 	}
 	return line
 }

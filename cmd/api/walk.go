@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"io"
 	"strconv"
-	"strings"
 	"text/template"
 	"time"
 )
@@ -60,9 +59,6 @@ func (w *walk) OperatorKeyIsNew() bool { return w.operatorKeyIsNew }
 
 // KeysCommand prints an operator key.
 func (w *walk) KeysCommand() string { return w.keysCommand }
-
-// KeysCommandAsComment is KeysCommand behind a number sign.
-func (w *walk) KeysCommandAsComment() string { return strings.ReplaceAll(w.keysCommand, "\n", "\n#") }
 
 // Demo is nil without demo data.
 func (w *walk) Demo() *demo { return w.demo }
