@@ -135,6 +135,8 @@ func TestErrorsInJSON(t *testing.T) {
 		"no file":           {"receipt", filepath.Join(dir, "nothing"), "--key-file", filepath.Join(dir, "key")},
 		"a useless policy":  {"promise", "v=1", "--key-file", filepath.Join(dir, "key"), "--witnesses", filepath.Join(dir, "policy")},
 		"an age below zero": {"check", m.Dir, "--key-file", filepath.Join(dir, "key"), "--max-age", "-1h"},
+		"an empty account":  {"liability", "proof", "--key-file", filepath.Join(dir, "key"), "--account="},
+		"an empty balance":  {"liability", "proof", "--key-file", filepath.Join(dir, "key"), "--balance="},
 		"a useless age":     {"promise", "v=1", "--key-file", filepath.Join(dir, "key"), "--max-age", "1h"},
 	} {
 		r := runIn(t, append(args, "--json")...)

@@ -39,9 +39,9 @@ func (t *trust) read(p *program, file string, limit int64) (o verify.Options, da
 
 // liabilityCommand verifies a holder's proof.
 type liabilityCommand struct {
-	File    string `arg:"" help:"The proof (JSON), or - for the standard input."`
-	Account string `help:"Your account's id: the proof must be of it." placeholder:"acct_…"`
-	Balance string `help:"Your balance at that time, in millionths: the proof must be of it." placeholder:"N"`
+	File    string  `arg:"" help:"The proof (JSON), or - for the standard input."`
+	Account *string `help:"Your account's id: the proof must be of it." placeholder:"acct_…"`
+	Balance *string `help:"Your balance at that time, in millionths: the proof must be of it." placeholder:"N"`
 	trust
 	output
 }
@@ -49,11 +49,32 @@ type liabilityCommand struct {
 // Run verifies.
 func (c *liabilityCommand) Run(p *program) error {
 	began := p.now()
+	expected, err := c.expected()
+	if err != nil {
+		return err
+	}
 	o, data, err := c.read(p, c.File, verify.MaxLiabilityBytes)
 	if err != nil {
 		return err
 	}
-	return c.tell(p, verify.Liability(data, c.File, verify.Expected{Account: c.Account, Balance: c.Balance}, o), began)
+	return c.tell(p, verify.Liability(data, c.File, expected, o), began)
+}
+
+// expected is what the proof must be of. A flag that is there and empty, as from a variable that is not set, would ask for nothing.
+func (c *liabilityCommand) expected() (e verify.Expected, err error) {
+	for _, flag := range []struct {
+		name  string
+		given *string
+		into  *string
+	}{{"account", c.Account, &e.Account}, {"balance", c.Balance, &e.Balance}} {
+		if flag.given == nil {
+			continue
+		}
+		if *flag.into = *flag.given; *flag.given == "" {
+			return e, fault.New(fault.Incomplete, "usage", "--%s is empty", flag.name)
+		}
+	}
+	return e, nil
 }
 
 // promiseCommand verifies a promise.
