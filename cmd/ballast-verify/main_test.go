@@ -124,27 +124,31 @@ func TestErrorsInJSON(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	m := logtest.Make(dir, 2, 10, 60)
-	for name, args := range map[string][]string{
-		"no such directory": {"check", filepath.Join(dir, "nowhere")},
-		"no key":            {"check", m.Dir},
-		"a bad key":         {"check", m.Dir, "--key", "x"},
-		"a bad policy":      {"check", m.Dir, "--key-file", filepath.Join(dir, "key"), "--witnesses", filepath.Join(dir, "key")},
-		"a bad view":        {"check", m.Dir, "--key-file", filepath.Join(dir, "key"), "--view", filepath.Join(dir, "key")},
-		"no such command":   {"guess"},
-		"no such flag":      {"check", m.Dir, "--guess"},
-		"no file":           {"receipt", filepath.Join(dir, "nothing"), "--key-file", filepath.Join(dir, "key")},
-		"a useless policy":  {"promise", "v=1", "--key-file", filepath.Join(dir, "key"), "--witnesses", filepath.Join(dir, "policy")},
-		"an age below zero": {"check", m.Dir, "--key-file", filepath.Join(dir, "key"), "--max-age", "-1h"},
-		"an empty account":  {"liability", "proof", "--key-file", filepath.Join(dir, "key"), "--account="},
-		"an empty balance":  {"liability", "proof", "--key-file", filepath.Join(dir, "key"), "--balance="},
-		"a useless age":     {"promise", "v=1", "--key-file", filepath.Join(dir, "key"), "--max-age", "1h"},
+	key := filepath.Join(dir, "key")
+	for name, tc := range map[string]struct {
+		args []string
+		says string
+	}{
+		"no such directory": {[]string{"check", filepath.Join(dir, "nowhere")}, "no such file"},
+		"no key":            {[]string{"check", m.Dir}, "verifier key is needed"},
+		"a bad key":         {[]string{"check", m.Dir, "--key", "x"}, "not the verifier key"},
+		"a bad policy":      {[]string{"check", m.Dir, "--key-file", key, "--witnesses", key}, "malformed"},
+		"a bad view":        {[]string{"check", m.Dir, "--key-file", key, "--view", key}, "of the view"},
+		"no such command":   {[]string{"guess"}, "unexpected argument"},
+		"no such flag":      {[]string{"check", m.Dir, "--guess"}, "unknown flag"},
+		"no file":           {[]string{"receipt", filepath.Join(dir, "nothing"), "--key-file", key}, "no such file"},
+		"a useless policy":  {[]string{"promise", "v=1", "--key-file", key, "--witnesses", filepath.Join(dir, "policy")}, "that --in names"},
+		"an age below zero": {[]string{"check", m.Dir, "--key-file", key, "--max-age=-1h"}, "no age is below zero"},
+		"an empty account":  {[]string{"liability", "proof", "--key-file", key, "--account="}, "--account is empty"},
+		"an empty balance":  {[]string{"liability", "proof", "--key-file", key, "--balance="}, "--balance is empty"},
+		"a useless age":     {[]string{"promise", "v=1", "--key-file", key, "--max-age", "1h"}, "that --in names"},
 	} {
-		r := runIn(t, append(args, "--json")...)
+		r := runIn(t, append(tc.args, "--json")...)
 		var said verify.ReportJSON
-		if err := json.Unmarshal([]byte(r.stdout), &said); err != nil || said.ExitCode != 2 || r.code != 2 || len(said.Faults) != 1 || said.Verdict != "incomplete" || said.What != args[0] || r.stderr != "" {
+		if err := json.Unmarshal([]byte(r.stdout), &said); err != nil || said.ExitCode != 2 || r.code != 2 || len(said.Faults) != 1 || said.Verdict != "incomplete" || said.What != tc.args[0] || r.stderr != "" {
 			t.Errorf("%s: exit %d, %v: %s%s", name, r.code, err, r.stdout, r.stderr)
 		}
-		if r := runIn(t, args...); r.stdout != "" || !strings.HasPrefix(r.stderr, "ballast-verify: incomplete: ") {
+		if r := runIn(t, tc.args...); r.stdout != "" || !strings.HasPrefix(r.stderr, "ballast-verify: incomplete: ") || !strings.Contains(r.stderr, tc.says) {
 			t.Errorf("%s: %s%s", name, r.stdout, r.stderr)
 		}
 	}

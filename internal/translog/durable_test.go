@@ -153,37 +153,46 @@ func TestWhatIsRemovedIsMadeAgain(t *testing.T) {
 			return err
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t)
-			in := w.integrator()
-			w.transfer(400)
-			w.integrate(in)
-			w.must(in.Sync(t.Context()))
-			before, _ := w.everything()
-			if synced, err := w.store.synced(w.key.Verifier); err != nil || synced != before {
-				t.Fatalf("synced up to %v of %v (%v)", synced, before, err)
-			}
-			w.must(lose(w))
-			again := w.integrator()
-			again.fault = func(step string) {
-				if synced, err := w.store.synced(w.key.Verifier); step == "tile" && (err != nil || synced.N > 0) {
-					t.Errorf("%d entries are said to be on disk while they are made again (%v)", synced.N, err)
+		for _, whole := range []bool{false, true} { // The edge of a tree of whole tiles is its last one.
+			t.Run(fmt.Sprint(name, ", whole ", whole), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t)
+				in := w.integrator()
+				w.transfer(400)
+				w.integrate(in)
+				if at, err := in.Published(); err == nil && whole {
+					w.transfer(int(tileWidth - at.N%tileWidth))
+					w.integrate(in)
 				}
-			}
-			w.integrate(again)
-			if after, _ := w.everything(); after != before {
-				t.Errorf("%v after it, %v before", after, before)
-			}
-			if synced, err := w.store.synced(w.key.Verifier); err != nil || synced != before {
-				t.Errorf("synced up to %v of %v (%v)", synced, before, err)
-			}
-			w.transfer(300)
-			w.integrate(w.integrator())
-			if later, _ := w.everything(); later.N != before.N+300 {
-				t.Errorf("%v after %v", later, before)
-			}
-		})
+				w.must(in.Sync(t.Context()))
+				before, _ := w.everything()
+				if (before.N%tileWidth == 0) != whole {
+					t.Fatalf("%d entries", before.N)
+				}
+				if synced, err := w.store.synced(w.key.Verifier); err != nil || synced != before {
+					t.Fatalf("synced up to %v of %v (%v)", synced, before, err)
+				}
+				w.must(lose(w))
+				again := w.integrator()
+				again.fault = func(step string) {
+					if synced, err := w.store.synced(w.key.Verifier); step == "tile" && (err != nil || synced.N > 0) {
+						t.Errorf("%d entries are said to be on disk while they are made again (%v)", synced.N, err)
+					}
+				}
+				w.integrate(again)
+				if after, _ := w.everything(); after != before {
+					t.Errorf("%v after it, %v before", after, before)
+				}
+				if synced, err := w.store.synced(w.key.Verifier); err != nil || synced != before {
+					t.Errorf("synced up to %v of %v (%v)", synced, before, err)
+				}
+				w.transfer(300)
+				w.integrate(w.integrator())
+				if later, _ := w.everything(); later.N != before.N+300 {
+					t.Errorf("%v after %v", later, before)
+				}
+			})
+		}
 	}
 }
 
