@@ -94,10 +94,7 @@ func openService(ctx context.Context, s settings, log *slog.Logger, db login, mo
 	if err := v.openPools(ctx, db); err != nil {
 		return nil, errors.Join(err, v.tracing.Shutdown(ctx))
 	}
-	v.books = ledger.New(v.reads, v.writes, ledger.Options{
-		Workers: s.WriteWorkers, MaxBatch: s.MaxBatch, MaxQueue: s.MaxQueue,
-		Observer: newWritePathMetrics(v.metrics.Registry), Logger: log,
-	})
+	v.books = ledger.New(v.reads, v.writes, v.writePath())
 	v.vault = vault.New(s.secretKeys, v.reads)
 	v.outbound = outbound.New(outbound.Config{
 		AllowLoopback: s.callLoopback, Forbidden: s.denied, Connect: s.CallTimeout / 3, Header: s.CallTimeout / 3 * 2, Total: s.CallTimeout,
@@ -123,6 +120,19 @@ func openService(ctx context.Context, s settings, log *slog.Logger, db login, mo
 	v.metrics.Registry.MustRegister(newPoolMetrics(map[string]*pgxpool.Pool{"reads": v.reads, "writes": v.writes, "jobs": v.queue}))
 	v.handler = v.newHandler()
 	return v, nil
+}
+
+// writePath is how the write path is run.
+func (v *service) writePath() ledger.Options {
+	s := v.settings
+	opts := ledger.Options{
+		Workers: s.WriteWorkers, MaxBatch: s.MaxBatch, MaxQueue: s.MaxQueue,
+		Observer: newWritePathMetrics(v.metrics.Registry), Logger: v.log,
+	}
+	if s.logKey != nil {
+		opts.Seal = s.logKey.Promises().Seal
+	}
+	return opts
 }
 
 // openPools keeps the write path's connections apart, so that no flood of reads can take them, and the job queue's as well.

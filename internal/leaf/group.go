@@ -43,6 +43,13 @@ func (g *Group) Signed(sign func(root Hash, at time.Time) (Signature, error)) (S
 	return g.signed, g.err
 }
 
+// Seal does now what Signed, WriteLeaf and WriteProof would do for the first who asks.
+func (g *Group) Seal(sign func(root Hash, at time.Time) (Signature, error)) {
+	if _, err := g.Signed(sign); err == nil {
+		g.encoding.Do(g.encode)
+	}
+}
+
 // WriteLeaf writes an entry's leaf hash in base64 (URL alphabet, no padding). It may be asked after Signed.
 func (g *Group) WriteLeaf(b *strings.Builder, index int) {
 	g.encoding.Do(g.encode)

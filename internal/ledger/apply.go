@@ -36,6 +36,8 @@ type application struct {
 	// bundle has the log's entries of what was accepted, and entered their leaf hashes.
 	bundle  []byte
 	entered *leaf.Group
+	// seal is called with entered once all is on its way to the database, until whose answer there is nothing else to do.
+	seal func(*leaf.Group)
 	// claimed has what the accepted commands rely on, and as what.
 	claimed map[uuid.UUID]string
 }
@@ -66,8 +68,8 @@ func (e *applyError) Unwrap() error { return e.err }
 // the order of the journal; it decides each unit in its turn; and it writes the journal, the balances and the features'
 // rows. It begins and commits the database transaction within its two round trips.
 // The verdict of a unit that must wait for the next application is errPostponed.
-func apply(ctx context.Context, conn *pgxpool.Conn, known *identities, units []unit) ([]Verdict, error) {
-	a := &application{units: units, claimed: make(map[uuid.UUID]string), identities: known, entered: &leaf.Group{}}
+func apply(ctx context.Context, conn *pgxpool.Conn, known *identities, seal func(*leaf.Group), units []unit) ([]Verdict, error) {
+	a := &application{units: units, claimed: make(map[uuid.UUID]string), identities: known, seal: seal, entered: &leaf.Group{}}
 	if err := a.read(ctx, conn); err != nil {
 		return nil, &applyError{phase: phaseReading, err: err}
 	}

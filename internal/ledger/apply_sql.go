@@ -173,7 +173,11 @@ func (a *application) write(ctx context.Context, conn *pgxpool.Conn) error {
 	}
 	writes.queueRows()
 	b.Queue("commit")
-	return conn.SendBatch(ctx, b).Close()
+	answers := conn.SendBatch(ctx, b)
+	if len(a.entered.Leaves) > 0 {
+		a.seal(a.entered)
+	}
+	return answers.Close()
 }
 
 // journalRows returns the parameters of writeJournalSQL: the columns of each table as arrays.

@@ -10,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ballast-compute/ballast/internal/leaf"
 )
 
 // attemptTimeout bounds one try of a group: past it the connection is given up, and the group is tried on another.
@@ -101,7 +103,7 @@ func (w *writer) attempt(ctx context.Context, units []unit) ([]Verdict, error) {
 	if err != nil {
 		return nil, &applyError{phase: phaseReading, err: err}
 	}
-	verdicts, err := applySafely(ctx, conn, w.identities, units)
+	verdicts, err := w.applySafely(ctx, conn, units)
 	if err == nil {
 		conn.Release()
 		return verdicts, nil
@@ -118,13 +120,23 @@ func (w *writer) attempt(ctx context.Context, units []unit) ([]Verdict, error) {
 // errPanicked is the error of a group in which a feature panicked. Nothing of the group was sent to be written.
 var errPanicked = errors.New("ledger: a step panicked")
 
-func applySafely(ctx context.Context, conn *pgxpool.Conn, known *identities, units []unit) (verdicts []Verdict, err error) {
+func (w *writer) applySafely(ctx context.Context, conn *pgxpool.Conn, units []unit) (verdicts []Verdict, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			verdicts, err = nil, fmt.Errorf("%w: %v", errPanicked, p)
 		}
 	}()
-	return apply(ctx, conn, known, units)
+	return apply(ctx, conn, w.identities, w.seal, units)
+}
+
+// seal calls Options.Seal. What was sent may be committed, so that its panic is not one of the group.
+func (w *writer) seal(g *leaf.Group) {
+	defer func() {
+		if p := recover(); p != nil {
+			w.opts.Logger.Error("sealing a group of entries panicked", slog.Any("panic", p))
+		}
+	}()
+	w.opts.Seal(g)
 }
 
 // outcome is what an error says of the database transaction in which it came.

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ballast-compute/ballast/internal/leaf"
 )
 
 // The verdicts by which the books refuse a command. Nothing has changed when one is returned. Two more are
@@ -61,6 +63,9 @@ type Options struct {
 	MaxQueue int
 	// CommitBudget is for how long a group is tried again while the database fails. Default 8 s.
 	CommitBudget time.Duration
+	// Seal is called with the log's entries of a group while the group is being committed, for what can be done with them in that time. They may
+	// yet be rolled back, so it tells nobody. Default: nothing.
+	Seal func(*leaf.Group)
 	// Observer is told what the write path does, for metrics. Default: nobody.
 	Observer Observer
 	// Logger is told of groups that failed. Default: slog.Default.
@@ -112,6 +117,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.CommitBudget == 0 {
 		o.CommitBudget = 8 * time.Second
+	}
+	if o.Seal == nil {
+		o.Seal = func(*leaf.Group) {}
 	}
 	if o.Observer == nil {
 		o.Observer = unobserved{}

@@ -65,6 +65,16 @@ func (p *Promises) OfAll(at []leaf.Place) (string, error) {
 	return fmt.Sprintf("v=1; by=%s; size=%d; sig=%s", signed.By, len(g.Leaves), signed.Text), nil
 }
 
+// maxSealed bounds the groups that Seal looks at: larger ones are of batches, whose answers are promised by trees of their own.
+const maxSealed = 1000
+
+// Seal signs for a group before anybody asks, so that its promises need only be written. Who does that before the group is committed tells nobody.
+func (p *Promises) Seal(g *leaf.Group) {
+	if len(g.Leaves) <= maxSealed {
+		g.Seal(p.sign)
+	}
+}
+
 func (p *Promises) sign(root leaf.Hash, at time.Time) (leaf.Signature, error) {
 	by := at.UTC().Add(PromiseTime).Format(instant)
 	sig := ed25519.Sign(p.key, []byte(promiseText(p.origin, root, by)))

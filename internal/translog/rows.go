@@ -91,6 +91,11 @@ func (room *arena) collect(rows pgx.Rows) ([]row, error) {
 
 // unbundle returns the entries of rows and their leaf hashes.
 func unbundle(rows []row) (entries [][]byte, leaves []leaf.Hash, err error) {
+	size := 0
+	for _, r := range rows {
+		size += min(r.entries, len(r.bundle)) // An entry takes more than a byte.
+	}
+	entries, leaves = make([][]byte, 0, size), make([]leaf.Hash, 0, size)
 	for _, r := range rows {
 		n := 0
 		for entry, err := range leaf.Entries(r.bundle) {

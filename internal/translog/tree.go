@@ -107,17 +107,42 @@ type growth struct {
 // grow appends leaves to a tree whose other hashes below has.
 func grow(from Tree, below tlog.HashReader, leaves []leaf.Hash) (*growth, error) {
 	g := &growth{from: from, to: from, below: below, first: tlog.StoredHashIndex(0, from.N), fresh: make([]tlog.Hash, 0, 2*len(leaves)+1)}
-	for _, h := range leaves {
-		stored, err := tlog.StoredHashesForRecordHash(g.to.N, tlog.Hash(h), g)
-		if err != nil {
-			return nil, fmt.Errorf("translog: append to the tree: %w", err)
+	edge, err := g.edge()
+	if err != nil {
+		return nil, fmt.Errorf("translog: append to the tree: %w", err)
+	}
+	for i := range leaves {
+		h := tlog.Hash(leaves[i])
+		g.fresh = append(g.fresh, h)
+		level := 0
+		for ; g.to.N>>level&1 == 1; level++ { // A subtree is whole: its root is the parent of the two that it consists of.
+			h = tlog.NodeHash(edge[level], h)
+			g.fresh = append(g.fresh, h)
 		}
-		g.fresh = append(g.fresh, stored...)
+		edge[level] = h
 		g.to.N++
 	}
-	var err error
 	g.to.Hash, err = tlog.TreeHash(g.to.N, g)
 	return g, err
+}
+
+// edge returns the roots of the whole subtrees that the tree consists of, by their height: those that wait for a sibling.
+func (g *growth) edge() (roots [64]tlog.Hash, err error) {
+	var levels []int
+	var indexes []int64
+	for level := range roots {
+		if g.from.N>>level&1 == 1 {
+			levels, indexes = append(levels, level), append(indexes, tlog.StoredHashIndex(level, g.from.N>>level-1))
+		}
+	}
+	if len(indexes) == 0 {
+		return roots, nil
+	}
+	hashes, err := g.below.ReadHashes(indexes)
+	for i, h := range hashes {
+		roots[levels[i]] = h
+	}
+	return roots, err
 }
 
 // ReadHashes implements [tlog.HashReader].
