@@ -59,6 +59,19 @@ func Entries(bundle []byte) iter.Seq2[[]byte, error] {
 	}
 }
 
+// End returns where the first n entries of a bundle end, or ErrBundle if it has fewer.
+func End(bundle []byte, n int) (end int, err error) {
+	for range n {
+		if len(bundle)-end < 2 {
+			return 0, ErrBundle
+		}
+		if end += 2 + int(binary.BigEndian.Uint16(bundle[end:])); end > len(bundle) {
+			return 0, ErrBundle
+		}
+	}
+	return end, nil
+}
+
 func appendMember(dst []byte, name, value string) []byte {
 	dst = append(append(append(dst, ",\""...), name...), "\":"...)
 	return appendString(dst, value)

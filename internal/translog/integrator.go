@@ -31,8 +31,8 @@ const maxTaken = 1 << 15
 //
 // It may be killed at any moment. What it does in a step, and what a process that begins anew finds:
 //
-//	read rows, make tiles     nothing has changed
-//	write tiles               tiles of a tree that nobody signed: they are made again, the same or wider, and written over
+//	read rows                 nothing has changed
+//	write bundles and tiles   those of a tree that nobody signed: they are made again, the same or wider, and written over
 //	read them again, prove    as before
 //	sign, swap the head       signed and kept, and the checkpoint not published: the next step publishes it first
 //	publish the checkpoint    published, and the database does not know: its rows are compared with the tiles, and noted
@@ -44,8 +44,8 @@ type Integrator struct {
 	horizon *ledger.Horizon
 	store   *Store
 	key     *Key
-	// room is for one bundle at a time, and kept from step to step: only who has the store's lock uses it.
-	room []byte
+	// room is for one bundle at a time and again for one as it is on disk, both kept from step to step: only who has the store's lock uses them.
+	room, again []byte
 	// rows has what was read last from the database, for as long as it is being used.
 	rows arena
 	// last is the checkpoint that was opened last: a step finds the one before it, and need not verify its signature again.
@@ -159,14 +159,14 @@ func (in *Integrator) take(ctx context.Context, after position) ([]row, error) {
 	return rows, err
 }
 
-// extend makes the tiles of the tree with the entries of rows behind those that are there, writes them, and proves from what was
-// written that the tree extends the one that was signed.
+// extend puts the entries of rows behind those that are there: it writes the bundles and tiles of the larger tree, and proves from what was written that it
+// extends the one that was signed.
 func (in *Integrator) extend(at Tree, rows []row) (Tree, error) {
-	entries, leaves, err := unbundle(rows)
+	bundles, leaves, err := in.bundles(at.N, rows)
 	if err != nil {
 		return Tree{}, err
 	}
-	g, err := grow(at, in.store.hashes(at), leaves)
+	g, err := grow(at, in.store.hashes(at), leaves[at.N%tileWidth:])
 	if err != nil {
 		return Tree{}, err
 	}
@@ -180,82 +180,31 @@ func (in *Integrator) extend(at Tree, rows []row) (Tree, error) {
 		}
 		in.fault("tile")
 	}
-	bundles, err := in.bundles(at.N, entries)
-	if err != nil {
+	if err := in.store.haveLeaves(g.to, bundles, leaves); err != nil {
 		return Tree{}, err
 	}
-	if err := in.verify(at, g.to, bundles); err != nil {
+	if err := in.store.proveGrowth(at, g.to); err != nil {
 		return Tree{}, err
 	}
 	in.fault("verified")
 	return g.to, nil
 }
 
-// bundles writes entries behind the first n that are there, and returns the tiles that have them.
-func (in *Integrator) bundles(n int64, entries [][]byte) ([]tlog.Tile, error) {
-	t := tlog.Tile{H: tileHeight, L: -1, N: n / tileWidth, W: int(n % tileWidth)}
-	bundle := in.room[:0]
-	if t.W > 0 {
-		begun, err := in.store.entries(t)
-		if err != nil {
-			return nil, err
-		}
-		bundle = append(bundle, begun...)
-	}
-	written := make([]tlog.Tile, 0, len(entries)/tileWidth+2)
-	for len(entries) > 0 {
-		take := min(tileWidth-t.W, len(entries))
-		for _, e := range entries[:take] {
-			var err error
-			if bundle, err = leaf.AppendTo(bundle, e); err != nil {
-				return nil, err
-			}
-		}
-		t.W += take
-		if err := in.store.Publish(tilePath(t), bundle); err != nil {
-			return nil, err
-		}
-		in.fault("bundle")
-		written, entries, bundle = append(written, t), entries[take:], bundle[:0]
-		t.N, t.W = t.N+1, 0
-	}
-	in.room = bundle
-	return written, nil
-}
-
-// verify reads what was written again: every entry hashes to its place in the tree, whose tiles hash to its root, and it extends the one before.
+// verify reads what was written before: every entry of bundles hashes to its place in the tree, whose tiles hash to its root, and it extends another.
 func (in *Integrator) verify(from, to Tree, bundles []tlog.Tile) error {
 	for some := range slices.Chunk(bundles, tileWidth) {
-		if err := in.verifyBundles(to, some); err != nil {
+		var leaves []leaf.Hash
+		var err error
+		for _, t := range some {
+			if leaves, err = in.readAgain(t, leaves); err != nil {
+				return err
+			}
+		}
+		if err := in.store.haveLeaves(to, some, leaves); err != nil {
 			return err
 		}
 	}
 	return in.store.proveGrowth(from, to)
-}
-
-func (in *Integrator) verifyBundles(of Tree, bundles []tlog.Tile) error {
-	leaves, err := in.store.leaves(of, bundles)
-	if err != nil {
-		return err
-	}
-	got := make([]byte, 0, tileWidth*tlog.HashSize)
-	for i, t := range bundles {
-		if in.room, err = in.store.readInto(in.room, tilePath(t)); err != nil {
-			return err
-		}
-		got = got[:0]
-		for entry, err := range leaf.Entries(in.room) {
-			if err != nil {
-				return err
-			}
-			h := leaf.HashOf(entry)
-			got = append(got, h[:]...)
-		}
-		if !bytes.Equal(got, leaves[i]) {
-			return fmt.Errorf("%w: bundle %s", errTree, tilePath(t))
-		}
-	}
-	return nil
 }
 
 // sign signs the checkpoint of a tree, keeps it in the place of head, and publishes it.

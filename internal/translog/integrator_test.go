@@ -236,31 +236,36 @@ func TestTwoIntegratorsDoNotWorkAtOnce(t *testing.T) {
 	}
 }
 
-// A tile that is not what was written is noticed before anything is signed.
+// A bundle or tile that is not what was written is noticed before anything is signed.
 func TestATileThatIsNotWhatWasWrittenIsNotSigned(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.transfer(300)
-	in := w.integrator()
-	broken := false
-	in.fault = func(step string) {
-		if step == "bundle" && !broken {
-			broken = true
-			name := tilePath(tlog.Tile{H: tileHeight, L: -1, N: 0, W: tileWidth})
-			data, err := w.store.Read(name)
-			if err != nil {
-				t.Fatal(err)
+	for at, level := range map[string]int{"bundle": -1, "tile": 0} {
+		t.Run(at, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.transfer(300)
+			in := w.integrator()
+			broken := false
+			in.fault = func(step string) {
+				if step == at && !broken {
+					broken = true
+					name := tilePath(tlog.Tile{H: tileHeight, L: level, N: 0, W: tileWidth})
+					data, err := w.store.Read(name)
+					if err != nil {
+						t.Fatal(err)
+					}
+					data[100] ^= 1
+					if err := w.store.Publish(name, data); err != nil {
+						t.Fatal(err)
+					}
+				}
 			}
-			data[100] ^= 1
-			if err := w.store.Publish(name, data); err != nil {
-				t.Fatal(err)
+			if _, err := in.Step(t.Context()); !errors.Is(err, errTree) {
+				t.Errorf("%v, want %v", err, errTree)
 			}
-		}
-	}
-	if _, err := in.Step(t.Context()); !errors.Is(err, errTree) {
-		t.Errorf("%v, want %v", err, errTree)
-	}
-	if head, err := w.store.Head(); head != nil || err != nil {
-		t.Errorf("head %q, %v", head, err)
+			if head, err := w.store.Head(); head != nil || err != nil {
+				t.Errorf("head %q, %v", head, err)
+			}
+		})
 	}
 }

@@ -89,27 +89,19 @@ func (room *arena) collect(rows pgx.Rows) ([]row, error) {
 	})
 }
 
-// unbundle returns the entries of rows and their leaf hashes.
-func unbundle(rows []row) (entries [][]byte, leaves []leaf.Hash, err error) {
-	size := 0
-	for _, r := range rows {
-		size += min(r.entries, len(r.bundle)) // An entry takes more than a byte.
-	}
-	entries, leaves = make([][]byte, 0, size), make([]leaf.Hash, 0, size)
-	for _, r := range rows {
-		n := 0
-		for entry, err := range leaf.Entries(r.bundle) {
-			if err != nil {
-				return nil, nil, fmt.Errorf("translog: row %d: %w", r.seq, err)
-			}
-			entries, leaves = append(entries, entry), append(leaves, leaf.HashOf(entry))
-			n++
+// leaves returns the leaf hashes of a row's entries.
+func (r *row) leaves() ([]leaf.Hash, error) {
+	leaves := make([]leaf.Hash, 0, min(r.entries, len(r.bundle))) // An entry takes more than a byte.
+	for entry, err := range leaf.Entries(r.bundle) {
+		if err != nil {
+			return nil, fmt.Errorf("translog: row %d: %w", r.seq, err)
 		}
-		if n != r.entries {
-			return nil, nil, fmt.Errorf("translog: row %d: %w", r.seq, leaf.ErrBundle)
-		}
+		leaves = append(leaves, leaf.HashOf(entry))
 	}
-	return entries, leaves, nil
+	if len(leaves) != r.entries {
+		return nil, fmt.Errorf("translog: row %d: %w", r.seq, leaf.ErrBundle)
+	}
+	return leaves, nil
 }
 
 // noted returns how far the database knows of the log. Before the journal's own past has its entries, there is nothing to take.
@@ -165,7 +157,7 @@ func (in *Integrator) asPublished(rows []row, n int64, at Tree) ([]row, error) {
 		if n >= at.N {
 			break
 		}
-		_, leaves, err := unbundle(rows[same : same+1])
+		leaves, err := r.leaves()
 		if err != nil {
 			return nil, err
 		}
@@ -228,18 +220,9 @@ func (s *Store) entries(t tlog.Tile) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	end, n := 0, 0
-	for entry, err := range leaf.Entries(data) {
-		if err != nil {
-			return nil, err
-		}
-		if n == t.W {
-			break
-		}
-		end, n = end+2+len(entry), n+1
-	}
-	if n < t.W {
-		return nil, fmt.Errorf("translog: bundle %s: %w", tilePath(t), leaf.ErrBundle)
+	end, err := leaf.End(data, t.W)
+	if err != nil {
+		return nil, fmt.Errorf("translog: bundle %s: %w", tilePath(t), err)
 	}
 	return data[:end:end], nil
 }

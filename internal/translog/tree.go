@@ -1,6 +1,7 @@
 package translog
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -78,22 +79,38 @@ func (k kept) SaveTiles(ts []tlog.Tile, data [][]byte) {
 	}
 }
 
-// leaves returns the leaf hashes of bundles, from the tiles of a tree, checked against its root.
-func (s *Store) leaves(of Tree, bundles []tlog.Tile) ([][]byte, error) {
+// haveLeaves checks that a tree has the leaves of bundles, one bundle behind the other, in their places: by its tiles, which are checked against its root.
+func (s *Store) haveLeaves(of Tree, bundles []tlog.Tile, leaves []leaf.Hash) error {
 	indexes := make([]int64, len(bundles))
 	for i, t := range bundles {
 		indexes[i] = tlog.StoredHashIndex(0, t.N*tileWidth)
 	}
 	k := kept{tiles{s}, make(map[tlog.Tile][]byte)}
 	if _, err := tlog.TileHashReader(of, k).ReadHashes(indexes); err != nil {
-		return nil, fmt.Errorf("%w: %w", errTree, err)
+		return fmt.Errorf("%w: %w", errTree, err)
 	}
-	leaves := make([][]byte, len(bundles))
-	for i, t := range bundles {
-		t.L = 0
-		leaves[i] = k.data[t]
+	for _, t := range bundles {
+		whole := t
+		whole.L = 0
+		if len(leaves) < t.W || !consistsOf(k.data[whole], leaves[:t.W]) {
+			return fmt.Errorf("%w: bundle %s", errTree, tilePath(t))
+		}
+		leaves = leaves[t.W:]
 	}
-	return leaves, nil
+	if len(leaves) > 0 {
+		return errTree
+	}
+	return nil
+}
+
+func consistsOf(tile []byte, hashes []leaf.Hash) bool {
+	for i := range hashes {
+		if len(tile) < tlog.HashSize || !bytes.Equal(tile[:tlog.HashSize], hashes[i][:]) {
+			return false
+		}
+		tile = tile[tlog.HashSize:]
+	}
+	return len(tile) == 0
 }
 
 // growth is a tree on its way from one size to a larger, and the hashes that are new in it: in the order in which tlog stores them, from the index first on.

@@ -15,7 +15,7 @@ import (
 // Another implementation of RFC 6962 stores the same hashes, in the same order, however a tree grows.
 func TestATreeGrowsAsInRFC6962(t *testing.T) {
 	t.Parallel()
-	rng := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // sizes need no secrecy
+	rng := rand.New(rand.NewPCG(1, 2))
 	for range 50 {
 		var stored hashes
 		at := emptyTree()
