@@ -20,6 +20,9 @@ type Group struct {
 	signed Signature
 	err    error
 
+	// Told is what was said of each entry before the group was handed on, or nil. Whoever has the group from then on only reads it.
+	Told []string
+
 	// texts are the levels in base64: each node is in the proofs of all that are below its sibling.
 	encoding sync.Once
 	texts    [][][textSize]byte
@@ -41,13 +44,6 @@ type Place struct {
 func (g *Group) Signed(sign func(root Hash, at time.Time) (Signature, error)) (Signature, error) {
 	g.signing.Do(func() { g.signed, g.err = sign(g.grow(), g.At) })
 	return g.signed, g.err
-}
-
-// Seal does now what Signed, WriteLeaf and WriteProof would do for the first who asks.
-func (g *Group) Seal(sign func(root Hash, at time.Time) (Signature, error)) {
-	if _, err := g.Signed(sign); err == nil {
-		g.encoding.Do(g.encode)
-	}
 }
 
 // WriteLeaf writes an entry's leaf hash in base64 (URL alphabet, no padding). It may be asked after Signed.

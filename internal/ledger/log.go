@@ -80,8 +80,10 @@ func (e *share) enter(accounts map[uuid.UUID]*leaf.Account) {
 	}()
 	e.bundle = slices.Grow(e.bundle, entrySize*len(e.of))
 	var room []byte
+	var postings []leaf.Posting
 	for i, t := range e.of {
-		entry, err := t.Entry(accounts)
+		entry, err := t.entry(postings[:0], accounts)
+		postings = entry.Postings
 		if err == nil {
 			room = entry.Append(room[:0])
 			e.leaves[i] = leaf.HashOf(room)
@@ -103,9 +105,14 @@ var subjects = map[Kind]id.Prefix{
 
 // Entry returns what the log says of a transaction, given how its accounts stand there.
 func (t *Transaction) Entry(accounts map[uuid.UUID]*leaf.Account) (leaf.Transaction, error) {
+	return t.entry(nil, accounts)
+}
+
+// entry is Entry, with its postings in room.
+func (t *Transaction) entry(room []leaf.Posting, accounts map[uuid.UUID]*leaf.Account) (leaf.Transaction, error) {
 	e := leaf.Transaction{
 		ID: id.Format(id.Txn, t.ID), Kind: string(t.Kind), Seq: t.Seq, Reverses: t.Reverses, At: t.CreatedAt,
-		Postings: make([]leaf.Posting, len(t.Postings)),
+		Postings: slices.Grow(room, len(t.Postings)),
 	}
 	if prefix, ok := subjects[t.Kind]; ok && t.Subject != uuid.Nil {
 		e.Subject = id.Format(prefix, t.Subject)
@@ -119,7 +126,7 @@ func (t *Transaction) Entry(accounts map[uuid.UUID]*leaf.Account) (leaf.Transact
 		if !identified(from) || !identified(to) {
 			return e, errUnidentified
 		}
-		e.Postings[i] = leaf.Posting{Asset: p.Asset, Amount: p.Amount, From: from, To: to, FromVersion: p.FromVersion, ToVersion: p.ToVersion}
+		e.Postings = append(e.Postings, leaf.Posting{Asset: p.Asset, Amount: p.Amount, From: from, To: to, FromVersion: p.FromVersion, ToVersion: p.ToVersion})
 	}
 	return e, nil
 }

@@ -26,27 +26,62 @@ const instant = "2006-01-02T15:04:05.000000Z"
 
 // Of returns the promise for an entry, as the header Ballast-Promise has it: its inclusion in a tree of what was committed with it, and the signature of that tree's root.
 func (p *Promises) Of(at leaf.Place) (string, error) {
+	if at.Group.Told != nil {
+		return at.Group.Told[at.Index], nil
+	}
 	signed, err := at.Group.Signed(p.sign)
 	if err != nil {
 		return "", fmt.Errorf("translog: promise: %w", err)
 	}
-	size := len(at.Group.Leaves)
 	var b strings.Builder
-	b.Grow(250 + 44*bits.Len(uint(size)))
+	b.Grow(promiseSize(at.Group))
+	writePromise(&b, signed, at.Group, at.Index)
+	return b.String(), nil
+}
+
+// maxSealed bounds the groups that Seal looks at: larger ones are of batches, whose answers are promised by trees of their own.
+const maxSealed = 1000
+
+// Seal makes the promises for all entries of a group before anybody asks, all in one string. Who does that before the group is committed tells nobody.
+func (p *Promises) Seal(g *leaf.Group) {
+	if len(g.Leaves) > maxSealed {
+		return
+	}
+	signed, err := g.Signed(p.sign)
+	if err != nil {
+		return // Whoever asks hears of it.
+	}
+	var b strings.Builder
+	b.Grow(promiseSize(g) * len(g.Leaves))
+	ends := make([]int, len(g.Leaves))
+	for i := range g.Leaves {
+		writePromise(&b, signed, g, i)
+		ends[i] = b.Len()
+	}
+	all, from := b.String(), 0
+	g.Told = make([]string, len(g.Leaves))
+	for i, end := range ends {
+		g.Told[i], from = all[from:end], end
+	}
+}
+
+// promiseSize is about how long a promise of a group is.
+func promiseSize(g *leaf.Group) int { return 250 + 44*bits.Len(uint(len(g.Leaves))) }
+
+func writePromise(b *strings.Builder, signed leaf.Signature, g *leaf.Group, index int) {
 	var number [20]byte
 	b.WriteString("v=1; leaf=")
-	at.Group.WriteLeaf(&b, at.Index)
+	g.WriteLeaf(b, index)
 	b.WriteString("; by=")
 	b.WriteString(signed.By)
 	b.WriteString("; index=")
-	b.Write(strconv.AppendInt(number[:0], int64(at.Index), 10))
+	b.Write(strconv.AppendInt(number[:0], int64(index), 10))
 	b.WriteString("; size=")
-	b.Write(strconv.AppendInt(number[:0], int64(size), 10))
+	b.Write(strconv.AppendInt(number[:0], int64(len(g.Leaves)), 10))
 	b.WriteString("; proof=")
-	at.Group.WriteProof(&b, at.Index)
+	g.WriteProof(b, index)
 	b.WriteString("; sig=")
 	b.WriteString(signed.Text)
-	return b.String(), nil
 }
 
 // OfAll returns one promise for several entries, in their order: of the tree that consists of just them, whose root a reader finds from their leaf hashes.
@@ -63,16 +98,6 @@ func (p *Promises) OfAll(at []leaf.Place) (string, error) {
 		return "", fmt.Errorf("translog: promise: %w", err)
 	}
 	return fmt.Sprintf("v=1; by=%s; size=%d; sig=%s", signed.By, len(g.Leaves), signed.Text), nil
-}
-
-// maxSealed bounds the groups that Seal looks at: larger ones are of batches, whose answers are promised by trees of their own.
-const maxSealed = 1000
-
-// Seal signs for a group before anybody asks, so that its promises need only be written. Who does that before the group is committed tells nobody.
-func (p *Promises) Seal(g *leaf.Group) {
-	if len(g.Leaves) <= maxSealed {
-		g.Seal(p.sign)
-	}
 }
 
 func (p *Promises) sign(root leaf.Hash, at time.Time) (leaf.Signature, error) {
