@@ -37,14 +37,10 @@ SELECT d.id, d.seq, d.event_id, d.tries FROM webhook_endpoints e CROSS JOIN LATE
 	selectSealedSQL = `SELECT id, sealed FROM webhook_secrets WHERE endpoint_id = $1 AND (expires_at IS NULL OR expires_at > ballast_now()) ORDER BY id`
 )
 
-// A plan is kept as long as its connection. Made while few deliveries were kept, it may be to read all of them, and then does so for 30 days of them.
-const byIndexSQL = `
-SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)`
-
 // byIndex asks for rows by plans that stay good however many deliveries are kept. The settings end with the answer.
 func byIndex(ctx context.Context, db *pgxpool.Pool, collect func(rows pgx.Rows) error, sql string, args ...any) error {
 	b := &pgx.Batch{}
-	b.Queue(byIndexSQL)
+	b.Queue(pg.ByIndexSQL)
 	b.Queue(sql, args...).Query(collect)
 	return db.SendBatch(ctx, b).Close()
 }
@@ -129,7 +125,7 @@ func (c *Courier) finish(ctx context.Context, b *bundle) error {
 	return wrap("finish", pg.InTx(ctx, c.DB, pgx.TxOptions{}, func(tx pgx.Tx) error {
 		q := &pgx.Batch{}
 		q.Queue(`SET LOCAL synchronous_commit = off`)
-		q.Queue(byIndexSQL)
+		q.Queue(pg.ByIndexSQL)
 		q.Queue(logAttemptsSQL, v.ids, v.outcomes, v.answers, v.took)
 		q.Queue(finishDeliveriesSQL, v.ids, v.statuses, v.pauses)
 		q.Queue(releaseSQL, b.endpoint, b.until, v.delivered, v.failed, b.url)

@@ -10,16 +10,11 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/ballast-compute/ballast/internal/pg"
 )
 
 const (
-	// A plan is kept for as long as its connection, so it must be right for every size that a table may come to: rows are
-	// found by their index, one by one. It is said here and not to the connection, so that it holds behind a pooler too. And since one plan is
-	// right for all, none is made for the parameters of one group, which Postgres would do again and again.
-	byIndexSQL = `
-SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
-       set_config('jit', 'off', true)`
-
 	// Each row is looked up by itself, in the order of $1: the plan, which is kept for as long as the connection, can
 	// never become a scan of a table that was small when it was made.
 	lockAccountsSQL = `
@@ -67,7 +62,7 @@ WHERE a.id = n.id`
 func (a *application) read(ctx context.Context, conn *pgxpool.Conn) error {
 	b := &pgx.Batch{}
 	b.Queue("begin")
-	b.Queue(byIndexSQL)
+	b.Queue(pg.ByIndexSQL)
 	commands := 0
 	ids := make(uuids, 0, 2*len(a.units))
 	digests := make(uuids, 0, len(a.units))

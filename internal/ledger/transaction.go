@@ -6,6 +6,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/ballast-compute/ballast/internal/pg"
 )
 
 // Transaction returns a transaction with its postings, or ErrTransactionNotFound.
@@ -90,7 +92,7 @@ func (l *Ledger) Transactions(ctx context.Context, f TransactionFilter) ([]*Tran
 // byIndex asks for rows by plans that stay good however far the journal grows. The settings end with the answer.
 func (l *Ledger) byIndex(ctx context.Context, collect func(rows pgx.Rows) error, sql string, args ...any) error {
 	b := &pgx.Batch{}
-	b.Queue(byIndexSQL)
+	b.Queue(pg.ByIndexSQL)
 	b.Queue(sql, args...).Query(collect)
 	return l.pool.SendBatch(ctx, b).Close()
 }
@@ -99,7 +101,7 @@ func (l *Ledger) byIndex(ctx context.Context, collect func(rows pgx.Rows) error,
 func (l *Ledger) read(ctx context.Context, seqs []int64, bare bool) ([]*Transaction, error) {
 	var found []*Transaction
 	b := &pgx.Batch{}
-	b.Queue(byIndexSQL)
+	b.Queue(pg.ByIndexSQL)
 	if bare {
 		queueHeaders(b, seqs, &found)
 	} else {

@@ -12,6 +12,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/anchor"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
+	"github.com/ballast-compute/ballast/internal/pg"
 	"github.com/ballast-compute/ballast/internal/providers"
 )
 
@@ -71,6 +72,7 @@ type supply struct {
 // capacity returns the class's rate and the pledges whose hours back tokens, as they are without a lock.
 func (r *Redemptions) capacity(ctx context.Context, n *NewRedemption) (s supply, err error) {
 	b := &pgx.Batch{}
+	b.Queue(pg.ByIndexSQL)
 	s.rate.Queue(b, n.GPUClass)
 	queueCandidates(b, n.ProviderID, n.GPUClass, n.QuoteID, &s.candidates)
 	b.Queue(selectIssuanceSQL, n.ProviderID, money.SCH).QueryRow(func(row pgx.Row) error {
