@@ -224,7 +224,7 @@ func TestFitIsLeastSquares(t *testing.T) {
 		for _, source := range []string{"a", "b", "c", "d"} {
 			for _, class := range []string{"r", "x", "y"} {
 				if class == "r" || rapid.Bool().Draw(t, source+class) {
-					observed = append(observed, observation{source, class, decimal.New(rapid.Int64Range(1, 10_000).Draw(t, "price"), -2)})
+					observed = append(observed, observation{source: source, class: class, price: decimal.New(rapid.Int64Range(1, 10_000).Draw(t, "price"), -2)})
 				}
 			}
 		}

@@ -10,6 +10,9 @@ import (
 // DraftFromTx drafts from values that a test gives instead of those of the index.
 var DraftFromTx = draftTx
 
+// UpdateIndexByTx makes the fixings that are due by a method of before.
+var UpdateIndexByTx = updateIndexTx
+
 // ReadRatesNow reads what the steps of a group share.
 func ReadRatesNow(t testing.TB, pool *pgxpool.Pool) *Rates {
 	t.Helper()

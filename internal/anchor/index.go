@@ -20,6 +20,8 @@ type prices struct {
 type observation struct {
 	source, class string
 	price         decimal.Decimal // USD per GPU and hour
+	// own says that the source runs machines of this class itself, and does not only resell others'. Only the index of today asks it.
+	own bool
 }
 
 func (o observation) compare(other observation) int {

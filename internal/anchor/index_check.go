@@ -37,7 +37,7 @@ func CheckIndex(ctx context.Context, db ledger.Querier) ([]ledger.Check, error) 
 
 // recompute says what is wrong with a fixing, or nothing.
 func (x *indexer) recompute(ctx context.Context, db ledger.Querier, stored fixing) (fault string, err error) {
-	if indexMethods[stored.method] == nil {
+	if _, known := indexMethods[stored.method]; !known {
 		return "its method is not known to this program", nil
 	}
 	published, err := selectFixed(ctx, db, stored.number)

@@ -7,7 +7,6 @@ import (
 	"github.com/shopspring/decimal"
 )
 
-// The constants of the index. docs/index-method.md says why these, and what else was tried.
 const (
 	// indexPlaces is the decimals of what is computed on the way. Prices come out with six.
 	indexPlaces = 20
@@ -16,12 +15,6 @@ const (
 )
 
 var (
-	// qualityVoices is how many voices a class's published figures count as.
-	qualityVoices = decimal.NewFromInt(3)
-	// perReach and perLevelReach are one over the distance, in logarithms, from which a voice counts for nothing: 0.6 (a factor of
-	// 1.82) from what its source asks elsewhere, and 0.25 (of 1.28) from the general level.
-	perReach      = decimal.NewFromInt(1).DivRound(decimal.New(6, -1), indexPlaces)
-	perLevelReach = decimal.NewFromInt(4)
 	// settled is the largest change by which an iteration goes on no more.
 	settled = decimal.New(1, -9)
 	one     = decimal.NewFromInt(1)
@@ -31,11 +24,13 @@ var (
 type logVoice struct {
 	source, class int
 	log           decimal.Decimal
+	own           bool
 }
 
 // indexModel says: ln price = the level of the source + the level of the class. It is fitted so that no voice, and no source, has much
 // of a say against the others, and so that a class of few voices borrows from the rest.
 type indexModel struct {
+	indexConstants
 	voices []logVoice
 	// sources and classes are the levels, in the order of names.
 	sources, classes []decimal.Decimal
@@ -45,12 +40,12 @@ type indexModel struct {
 
 // fitIndex returns the price of an hour of each class that has a voice, in USD with six decimals. It returns ErrInputs for
 // figures of a class that are missing.
-func fitIndex(voices []observation, figuresOf map[string]figures) (map[string]decimal.Decimal, error) {
+func fitIndex(voices []observation, figuresOf map[string]figures, by indexConstants) (map[string]decimal.Decimal, error) {
 	if len(voices) == 0 {
 		return map[string]decimal.Decimal{}, nil
 	}
 	classes := namesOf(voices, func(o observation) string { return o.class })
-	m, err := newIndexModel(voices, classes, figuresOf)
+	m, err := newIndexModel(voices, classes, figuresOf, by)
 	if err != nil {
 		return nil, err
 	}
@@ -82,10 +77,11 @@ func namesOf(voices []observation, name func(observation) string) []string {
 	return slices.Compact(names)
 }
 
-func newIndexModel(voices []observation, classes []string, figuresOf map[string]figures) (*indexModel, error) {
+func newIndexModel(voices []observation, classes []string, figuresOf map[string]figures, by indexConstants) (*indexModel, error) {
 	sources := namesOf(voices, func(o observation) string { return o.source })
 	m := &indexModel{
-		voices: make([]logVoice, len(voices)), sources: make([]decimal.Decimal, len(sources)),
+		indexConstants: by,
+		voices:         make([]logVoice, len(voices)), sources: make([]decimal.Decimal, len(sources)),
 		classes: make([]decimal.Decimal, len(classes)), quality: make([]decimal.Decimal, len(classes)),
 	}
 	for i, class := range classes {
@@ -94,7 +90,7 @@ func newIndexModel(voices []observation, classes []string, figuresOf map[string]
 			return nil, fmt.Errorf("%w: class %s has no figures", ErrInputs, class)
 		}
 		var err error
-		if m.quality[i], err = f.logQuality(); err != nil {
+		if m.quality[i], err = by.logQuality(f); err != nil {
 			return nil, err
 		}
 	}
@@ -105,7 +101,7 @@ func newIndexModel(voices []observation, classes []string, figuresOf map[string]
 		}
 		source, _ := slices.BinarySearch(sources, v.source)
 		class, _ := slices.BinarySearch(classes, v.class)
-		m.voices[i] = logVoice{source, class, log}
+		m.voices[i] = logVoice{source, class, log, v.own}
 	}
 	return m, nil
 }
@@ -136,7 +132,7 @@ func (m *indexModel) refineClasses() (moved decimal.Decimal) {
 	sums := make([]weighted, len(m.classes))
 	for c := range m.classes {
 		away := m.quality[c].Sub(m.classes[c])
-		sums[c].add(m.quality[c], qualityVoices.Mul(biweight(away.Mul(perReach))))
+		sums[c].add(m.quality[c], m.qualityVoices.Mul(biweight(away.Mul(m.perReach))))
 	}
 	for _, v := range m.voices {
 		sums[v.class].add(v.log.Sub(m.sources[v.source]), m.weight(v))
@@ -162,24 +158,7 @@ func (m *indexModel) refineSources() {
 
 // weight is how much a voice counts, given how far it is from what its source asks for other classes.
 func (m *indexModel) weight(v logVoice) decimal.Decimal {
-	return biweight(v.log.Sub(m.classes[v.class]).Sub(m.sources[v.source]).Mul(perReach))
-}
-
-// level is where the voices about all classes crowd: from their median on, the weighted mean of those within reach of it.
-func (m *indexModel) level() decimal.Decimal {
-	rests := m.rests(func(v logVoice) (decimal.Decimal, bool) { return v.log.Sub(m.classes[v.class]), true })
-	level := median(rests)
-	for range maxRounds {
-		var sum weighted
-		for _, rest := range rests {
-			sum.add(rest, biweight(rest.Sub(level).Mul(perLevelReach)))
-		}
-		was := level
-		if level = sum.mean(was); level.Sub(was).Abs().LessThanOrEqual(settled) {
-			break
-		}
-	}
-	return level
+	return biweight(v.log.Sub(m.classes[v.class]).Sub(m.sources[v.source]).Mul(m.perReach))
 }
 
 // biweight is Tukey's: 1 at 0, falling to 0 at 1 and staying there, so that what is far away has no say at all.
@@ -206,22 +185,4 @@ func (w *weighted) mean(otherwise decimal.Decimal) decimal.Decimal {
 		return otherwise
 	}
 	return w.sum.DivRound(w.weights, indexPlaces)
-}
-
-// logQuality is the logarithm of the weighted geometric mean of a class's figures, by the exponents of the design.
-func (f figures) logQuality() (decimal.Decimal, error) {
-	sum := decimal.Zero
-	for _, part := range []struct {
-		value    decimal.Decimal
-		exponent decimal.Decimal
-	}{
-		{f.compute, decimal.New(5, -1)}, {f.bandwidth, decimal.New(3, -1)}, {f.memory, decimal.New(2, -1)},
-	} {
-		log, err := part.value.Ln(indexPlaces)
-		if err != nil {
-			return decimal.Zero, fmt.Errorf("%w: figures of %s: %w", ErrInputs, f.name, err)
-		}
-		sum = sum.Add(log.Mul(part.exponent))
-	}
-	return sum.Round(indexPlaces), nil
 }

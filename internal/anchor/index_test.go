@@ -350,7 +350,19 @@ func TestAnEpochCanBeDraftedAtMidnight(t *testing.T) {
 	}
 }
 
-// Three resellers of one machine leave a thin class thin. A fixing by the method of before, which counted them, is computed again by that.
+// updateBy makes the fixings that are due by a method.
+func (m *market) updateBy(method string) {
+	m.t.Helper()
+	if err := pg.InTx(m.t.Context(), m.App, pgx.TxOptions{}, func(tx pgx.Tx) error {
+		_, err := anchor.UpdateIndexByTx(m.t.Context(), tx, anchor.DefaultIndexPolicy(), method)
+		return err
+	}); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// Each method of before counted or weighed otherwise: the first took three resellers of one machine for three sources, and both had the general level of all
+// voices. What was fixed by one is computed again by that one, and a fixing that names another is found.
 func TestFixingsAreComputedAgainByTheirOwnMethod(t *testing.T) {
 	t.Parallel()
 	m := newMarket(t)
@@ -366,20 +378,33 @@ func TestFixingsAreComputedAgainByTheirOwnMethod(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	m.after(time.Minute)
-	v := m.of(gh200)
-	if v.Sources != 2 || v.Status != anchor.IndexThin {
-		t.Errorf("%+v", v)
+	m.clock.Advance(time.Minute)
+	prices := map[string]decimal.Decimal{}
+	for _, step := range []struct {
+		method  string
+		sources int
+		status  anchor.IndexStatus
+	}{
+		{anchor.IndexMethod, 2, anchor.IndexThin},
+		{anchor.FirstIndexMethod, 4, anchor.IndexFresh},
+		{anchor.SecondIndexMethod, 2, anchor.IndexCarried},
+		{anchor.IndexMethod, 2, anchor.IndexCarried},
+	} {
+		m.updateBy(step.method)
+		if v := m.of(gh200); v.Sources != step.sources || v.Status != step.status {
+			t.Errorf("%s: %+v", step.method, v)
+		}
+		prices[step.method] = m.h100().PriceUSD.Decimal
+		m.sound()
+		m.clock.Advance(a24h)
 	}
-	m.sound()
-	last := `fixing = ` + strconv.Itoa(v.Fixing)
-	tamper(t, m.Pool, `UPDATE index_fixings SET method = '`+anchor.FirstIndexMethod+`' WHERE number = `+strconv.Itoa(v.Fixing))
-	tamper(t, m.Pool, `UPDATE index_values SET sources = 4, status = 'fresh', stale_since = NULL WHERE gpu_class = 'GH200' AND `+last)
-	m.sound()
-	m.after(time.Hour * 24)
-	m.sound()
-	if v := m.of(gh200); v.Sources != 2 || v.Status != anchor.IndexCarried {
-		t.Errorf("a midnight later, by the new method: %+v", v)
+	if !prices[anchor.FirstIndexMethod].Equal(prices[anchor.SecondIndexMethod]) || prices[anchor.IndexMethod].Equal(prices[anchor.SecondIndexMethod]) {
+		t.Errorf("%v", prices)
+	}
+	last := m.of(gh200).Fixing
+	tamper(t, m.Pool, `UPDATE index_fixings SET method = '`+anchor.SecondIndexMethod+`' WHERE number = `+strconv.Itoa(last))
+	if checks, err := anchor.CheckIndex(t.Context(), m.App); err != nil || checks[0].OK {
+		t.Errorf("%+v, %v", checks, err)
 	}
 }
 

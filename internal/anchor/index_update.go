@@ -16,16 +16,6 @@ import (
 	"github.com/ballast-compute/ballast/internal/pg"
 )
 
-// IndexMethod names how the index is computed, as each fixing does: docs/index-method.md says what it stands for. What changes
-// a result, changes this name.
-const IndexMethod = "two-way biweight, quality as three voices, sources of sellers of their own, 2026-11"
-
-// FirstIndexMethod is that of fixings before: it counted each reseller of one machine as a source.
-const FirstIndexMethod = "two-way biweight, quality as three voices, 2026-11"
-
-// indexMethods has, by the name that a fixing publishes, how the sources of classes are counted. All else is the same in all of them.
-var indexMethods = map[string]func([]listed) map[string]int{IndexMethod: sourcesByClass, FirstIndexMethod: voicesByClass}
-
 // maxFixingsAtOnce bounds what one transaction catches up with.
 const maxFixingsAtOnce = 100
 
@@ -59,6 +49,10 @@ func UpdateIndex(ctx context.Context, db pg.Beginner, p IndexPolicy) (made int, 
 // UpdateIndexTx is UpdateIndex in the caller's transaction, for as many fixings as fit into one. It waits for those who
 // enter quotes.
 func UpdateIndexTx(ctx context.Context, tx pgx.Tx, p IndexPolicy) (made int, err error) {
+	return updateIndexTx(ctx, tx, p, IndexMethod)
+}
+
+func updateIndexTx(ctx context.Context, tx pgx.Tx, p IndexPolicy, method string) (made int, err error) {
 	if _, due, err := dueFixings(ctx, tx); err != nil || len(due) == 0 {
 		return 0, err
 	}
@@ -74,7 +68,7 @@ func UpdateIndexTx(ctx context.Context, tx pgx.Tx, p IndexPolicy) (made int, err
 		return 0, err
 	}
 	for _, f := range due {
-		f.method, f.policy = IndexMethod, p
+		f.method, f.policy = method, p
 		values, err := x.fix(ctx, tx, &f)
 		if err != nil {
 			return 0, err
@@ -186,8 +180,9 @@ func (x *indexer) find(list []listed, method string) error {
 	if err != nil || (inputs == x.inputs && method == x.method && x.findings != nil) {
 		return err
 	}
-	voices, sources := voicesOf(list), indexMethods[method](list)
-	prices, err := fitIndex(voices, x.figures)
+	by := indexMethods[method]
+	voices, sources := voicesOf(list), by.sources(list)
+	prices, err := fitIndex(voices, x.figures, by.indexConstants)
 	if err != nil {
 		return err
 	}

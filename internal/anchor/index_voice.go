@@ -30,14 +30,15 @@ type said struct{ source, class, seller string }
 // The voices are in the order of source and class.
 func voicesOf(list []listed) []observation {
 	asked := askedOf(list)
-	bySource := make(map[said][]decimal.Decimal)
+	bySource, own := make(map[said][]decimal.Decimal), make(map[said]bool)
 	for key, prices := range asked {
 		voice := said{source: key.source, class: key.class}
+		own[voice] = own[voice] || key.seller == key.source
 		bySource[voice] = append(bySource[voice], median(prices))
 	}
 	voices := make([]observation, 0, len(bySource))
 	for key, prices := range bySource {
-		voices = append(voices, observation{source: key.source, class: key.class, price: median(prices).Round(indexPlaces)})
+		voices = append(voices, observation{source: key.source, class: key.class, price: median(prices).Round(indexPlaces), own: own[key]})
 	}
 	slices.SortFunc(voices, observation.compare)
 	return voices

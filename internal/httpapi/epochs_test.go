@@ -29,10 +29,10 @@ func TestAnEpochOverHTTP(t *testing.T) {
 			"providers.0.coverage_before", "15.455555", "providers.1.coverage_after", nil)
 	// All pledges are of H100s, which do less work for their price than a B200.
 	h100 := preview.at("factors").([]any)[6].(object)
-	if h100["gpu_class"] != "H100-SXM-80GB" || h100["k_before"] != "1.000000" || h100["k_after"] != "0.889701" || h100["bound_by"] != "quality" {
+	if h100["gpu_class"] != "H100-SXM-80GB" || h100["k_before"] != "1.000000" || h100["k_after"] != "0.956399" || h100["bound_by"] != "quality" {
 		t.Errorf("previewed %v", h100)
 	}
-	preview.expect("providers.0.sch_after", "1237.574091", "providers.0.coverage_after", "13.750823", "total.sch_after", "2127.275091")
+	preview.expect("providers.0.sch_after", "1330.351009", "providers.0.coverage_after", "14.781677", "total.sch_after", "2286.750009")
 
 	s.post("operator", "/v1/anchor/epochs/{this}/approve", nil).want(403, "four_eyes")
 	s.post("operator", "/v1/anchor/epochs/{this}/announce", nil).want(409, "conflict")
@@ -58,9 +58,9 @@ func TestAnEpochOverHTTP(t *testing.T) {
 		}
 	}
 	// A mint and a redemption name the epoch that they used.
-	s.post("provider", "/v1/mints", `{"pledge_id":"{pledge}","account_id":"{alice_account}","amount":"8.89701"}`).want(201).
+	s.post("provider", "/v1/mints", `{"pledge_id":"{pledge}","account_id":"{alice_account}","amount":"9.56399"}`).want(201).
 		expect("epoch_id", s.names["this"], "backing_hours", "11.111112") // Of which a tenth is haircut.
-	s.post("alice", "/v1/redemptions", `{"account_id":"{alice_account}","amount":"8.89701","provider_id":"{provider}","gpu_class":"H100-SXM-80GB"}`).want(201).
+	s.post("alice", "/v1/redemptions", `{"account_id":"{alice_account}","amount":"9.56399","provider_id":"{provider}","gpu_class":"H100-SXM-80GB"}`).want(201).
 		expect("epoch_id", s.names["this"], "hours", "10.000000")
 	s.get("", "/v1/supply").want(200).expect("epoch_id", s.names["this"])
 }

@@ -22,7 +22,7 @@ func TestQuotesMoveTheIndex(t *testing.T) {
 	clock := pgtest.NewClock(t, s.db, start)
 	fixing := func(n int) string { return fmt.Sprint(n + passed) }
 	s.get("", "/v1/index").want(200).expect("fixing", "1", "data.6.gpu_class", "H100-SXM-80GB", "data.6.status", "fresh", "data.6.sources", "8",
-		"data.6.price_usd", "3.360528", "data.6.stale_since", nil, "data.4.gpu_class", "GH200", "data.4.status", "thin")
+		"data.6.price_usd", "3.318561", "data.6.stale_since", nil, "data.4.gpu_class", "GH200", "data.4.status", "thin")
 	body := object{"quotes": []any{quoteOf("newcomer", "3.5"), quoteOf("othercomer", "3.4")}}
 	first := s.post("operator", "/v1/quotes", body).with("Idempotency-Key", "k").want(201).expect("quotes", "2", "unchanged", "0", "number", "2")
 	s.post("operator", "/v1/quotes", body).with("Idempotency-Key", "k").want(201).expect("id", first.string("id"))
