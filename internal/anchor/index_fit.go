@@ -59,7 +59,7 @@ func fitIndex(voices []observation, figuresOf map[string]figures, by indexConsta
 	level := m.level()
 	prices := make(map[string]decimal.Decimal, len(classes))
 	for i, class := range classes {
-		price, err := m.classes[i].Add(level).ExpTaylor(indexPlaces)
+		price, err := m.capped(i, m.classes[i].Add(level)).ExpTaylor(indexPlaces)
 		if err != nil {
 			return nil, fmt.Errorf("%w: price of %s: %w", ErrInputs, class, err)
 		}

@@ -49,3 +49,13 @@ func within(values []decimal.Decimal, middle, distance decimal.Decimal) []decima
 	}
 	return near
 }
+
+// capped bounds the logarithm of a class's price, where the method does, by how far it may be above the median of what is asked for the class: hardware may be
+// worth less than its figures say, and then the sellers know better.
+func (m *indexModel) capped(class int, log decimal.Decimal) decimal.Decimal {
+	if m.aboveMedian.IsZero() {
+		return log
+	}
+	asked := m.rests(func(v logVoice) (decimal.Decimal, bool) { return v.log, v.class == class })
+	return decimal.Min(log, median(asked).Add(m.aboveMedian))
+}

@@ -8,7 +8,7 @@ import (
 
 // IndexMethod names how the index is computed, as each fixing does: docs/index-method.md says what it stands for. What changes
 // a result, changes this name.
-const IndexMethod = "two-way biweight, hedonic figures as six voices, level of sellers of their own, 2026-11"
+const IndexMethod = "two-way biweight, hedonic figures as six voices, level of own machines, capped, 2026-11"
 
 // SecondIndexMethod is that of fixings before: a class's figures spoke in three voices, by the anchor's exponents, and the general level was
 // that of all voices.
@@ -35,6 +35,8 @@ type indexConstants struct {
 	// bySellers says that the general level is that of the voices of sources about machines of their own, and that it is looked for without
 	// what is mistaken.
 	bySellers bool
+	// aboveMedian is the distance in logarithms by which a class may be priced above the median of its voices, or 0 for any.
+	aboveMedian decimal.Decimal
 }
 
 // mistaken is the distance in logarithms at which a price is another unit's, and not a dear or a cheap seller's: a factor of ten.
@@ -46,7 +48,8 @@ var (
 		qualityVoices: decimal.NewFromInt(6),
 		compute:       decimal.New(20, -2), bandwidth: decimal.New(25, -2), memory: decimal.New(70, -2),
 		perReach: decimal.New(5, -1), perLevelReach: decimal.NewFromInt(5),
-		bySellers: true,
+		bySellers:   true,
+		aboveMedian: decimal.New(32, -2),
 	}
 	anchored = indexConstants{
 		qualityVoices: decimal.NewFromInt(3),
