@@ -92,6 +92,7 @@ func (v *service) openLog() (err error) {
 		Every: v.settings.LiabilitiesEvery, Keep: v.settings.LiabilitiesKeep, Logger: v.log,
 	})
 	v.integrator = translog.NewIntegrator(v.reads, v.horizon, v.translog.Store, v.settings.logKey)
+	v.integrator.TakeFrom(v.handOver)
 	return nil
 }
 

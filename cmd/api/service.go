@@ -21,6 +21,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/events"
 	"github.com/ballast-compute/ballast/internal/httpapi"
 	"github.com/ballast-compute/ballast/internal/jobs"
+	"github.com/ballast-compute/ballast/internal/leaf"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/outbound"
 	"github.com/ballast-compute/ballast/internal/pg"
@@ -64,9 +65,10 @@ type service struct {
 	store         *access.Store
 	keys          *access.Authenticator
 	vault         *vault.Vault
-	// translog and integrator are nil where no log is kept.
+	// translog, integrator and what the write path hands over to it are nil where no log is kept.
 	translog    *translog.Log
 	integrator  *translog.Integrator
+	handOver    *translog.HandOver
 	outbound    *outbound.Client
 	secrets     *push.Secrets
 	redemptions *redeem.Redemptions
@@ -130,7 +132,12 @@ func (v *service) writePath() ledger.Options {
 		Observer: newWritePathMetrics(v.metrics.Registry), Logger: v.log,
 	}
 	if s.logKey != nil {
-		opts.Seal = s.logKey.Promises().Seal
+		v.handOver = translog.NewHandOver(translog.HandOverRoom)
+		promises := s.logKey.Promises()
+		opts.Seal = func(g *leaf.Group) {
+			v.handOver.Keep(g)
+			promises.Seal(g)
+		}
 	}
 	return opts
 }

@@ -13,6 +13,8 @@ type Group struct {
 	Leaves []Hash
 	// At is when they were committed, by the database's clock.
 	At time.Time
+	// Bundle is the entries themselves, or nil where only their hashes are known.
+	Bundle *Bundle
 
 	signing sync.Once
 	// levels are the tree's, from the leaves up. A node without a sibling stands for itself on the next level, which makes the tree of RFC 6962.

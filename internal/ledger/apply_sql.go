@@ -155,7 +155,7 @@ func (a *application) write(ctx context.Context, conn *pgxpool.Conn) error {
 	if len(a.accepted) > 0 {
 		if logged {
 			room := bundles.Get().(*[]byte) //nolint:forcetypeassert // nothing else is in there
-			defer func() { *room = a.bundle; bundles.Put(room) }()
+			defer func() { *room = a.spare(); bundles.Put(room) }()
 			if err := a.log(*room); err != nil {
 				return err
 			}
@@ -172,7 +172,7 @@ func (a *application) write(ctx context.Context, conn *pgxpool.Conn) error {
 	if len(a.entered.Leaves) > 0 {
 		a.seal(a.entered)
 	}
-	return answers.Close()
+	return a.committed(answers.Close())
 }
 
 // journalRows returns the parameters of writeJournalSQL: the columns of each table as arrays.

@@ -64,7 +64,7 @@ type Options struct {
 	// CommitBudget is for how long a group is tried again while the database fails. Default 8 s.
 	CommitBudget time.Duration
 	// Seal is called with the log's entries of a group while the group is being committed, for what can be done with them in that time. They may
-	// yet be rolled back, so it tells nobody. Default: nothing.
+	// yet be rolled back, so it tells nobody. It may keep their bundle, which says when they are not rolled back any more. Default: nothing.
 	Seal func(*leaf.Group)
 	// Observer is told what the write path does, for metrics. Default: nobody.
 	Observer Observer

@@ -19,7 +19,26 @@ var errUnidentified = errors.New("ledger: an account has no key for the log")
 // log makes the log's entries of what was accepted: they are written with it, and hashed as they are written.
 func (a *application) log(room []byte) (err error) {
 	a.entered.At = a.book.at
-	a.bundle, a.entered.Leaves, err = enter(room, a.accepted, a.identified)
+	if a.bundle, a.entered.Leaves, err = enter(room, a.accepted, a.identified); err != nil {
+		return err
+	}
+	a.entered.Bundle = &leaf.Bundle{Seq: a.accepted[0].Seq, Bytes: a.bundle, Leaves: a.entered.Leaves}
+	return nil
+}
+
+// spare returns the room of the bundle for another group, or nil if somebody goes on reading what is in it.
+func (a *application) spare() []byte {
+	if b := a.entered.Bundle; b != nil && b.Kept() {
+		return nil
+	}
+	return a.bundle
+}
+
+// committed takes the answer to the COMMIT: unless it is an error, whoever kept the bundle may know.
+func (a *application) committed(err error) error {
+	if b := a.entered.Bundle; b != nil && err == nil {
+		b.Commit()
+	}
 	return err
 }
 

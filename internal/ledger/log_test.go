@@ -50,3 +50,17 @@ func TestAPanicOverAnEntryIsAnError(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// The room of a bundle is for the next group, unless somebody goes on reading it.
+func TestTheRoomOfABundleIsSpareUnlessItIsKept(t *testing.T) {
+	t.Parallel()
+	bundle := []byte("entries")
+	a := &application{bundle: bundle, entered: &leaf.Group{Bundle: &leaf.Bundle{Bytes: bundle}}}
+	if room := a.spare(); len(room) == 0 || &room[0] != &bundle[0] {
+		t.Error("what nobody keeps is not used again")
+	}
+	a.entered.Bundle.Keep()
+	if room := a.spare(); cap(room) != 0 {
+		t.Errorf("%q is kept, and used again", room)
+	}
+}

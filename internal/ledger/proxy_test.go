@@ -139,7 +139,8 @@ func TestLostCommitsAreResolved(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(writes.Close)
-	b := openBooks(t, db.App, writes, db.Pool, ledger.Options{})
+	var kept keeper
+	b := openBooks(t, db.App, writes, db.Pool, ledger.Options{Seal: kept.seal})
 	alice, bob := b.account(sch(1_000_000)), b.account(0)
 	thief.active.Store(true)
 	var made atomic.Int64
@@ -165,4 +166,7 @@ func TestLostCommitsAreResolved(t *testing.T) {
 	}
 	t.Logf("%d transfers acknowledged; %d answers to COMMIT and %d requests lost on the way", made.Load(), thief.stolen.Load(), thief.unsent.Load())
 	b.mustBalance()
+	if unknown := kept.check(b); int64(unknown) < thief.stolen.Load() {
+		t.Errorf("%d bundles whose COMMIT was not confirmed, of %d", unknown, thief.stolen.Load())
+	}
 }

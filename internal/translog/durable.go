@@ -106,7 +106,7 @@ func bundlesBetween(from, to int64) []tlog.Tile {
 }
 
 const rowsFromSQL = `
-SELECT e.seq, e.entries, e.bundle
+SELECT e.seq, e.entries, octet_length(e.bundle), e.bundle
 FROM log_positions p
 JOIN log_entries e USING (seq)
 WHERE p.first_index >= $1
@@ -121,14 +121,14 @@ func (in *Integrator) published(ctx context.Context, from int64, noted position)
 		return nil, fmt.Errorf("translog: read entries: %w", err)
 	}
 	var begun arena
-	rows, err := begun.collect(found)
+	rows, err := begun.collect(found, nil)
 	if err != nil {
 		return nil, fmt.Errorf("translog: read entries: %w", err)
 	}
 	if len(rows) == page {
 		return rows, nil
 	}
-	more, err := in.rows.readRows(ctx, in.pool, noted.seq, math.MaxInt64, maxTaken)
+	more, err := in.rows.readRows(ctx, in.pool, nil, noted.seq, math.MaxInt64, maxTaken)
 	if from > noted.size { // Then none of them was noted.
 		more = more[len(upTo(more, from-noted.size)):]
 	}

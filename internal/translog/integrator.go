@@ -48,6 +48,8 @@ type Integrator struct {
 	room, again []byte
 	// rows has what was read last from the database, for as long as it is being used.
 	rows arena
+	// from has rows that this process has written itself, or is nil.
+	from *HandOver
 	// last is the checkpoint that was opened last: a step finds the one before it, and need not verify its signature again.
 	last struct {
 		signed []byte
@@ -63,6 +65,9 @@ type Integrator struct {
 func NewIntegrator(pool *pgxpool.Pool, horizon *ledger.Horizon, store *Store, key *Key) *Integrator {
 	return &Integrator{pool: pool, horizon: horizon, store: store, key: key, fault: func(string) {}}
 }
+
+// TakeFrom has the integrator take from a hand-over what the database need not be asked for again. It is called before the first Step.
+func (in *Integrator) TakeFrom(h *HandOver) { in.from = h }
 
 // Step takes what is committed into the log, up to a few ten thousand entries, and returns how many it took. Where another process is at it, it
 // returns 0. It returns ErrDatabaseBehind or ErrStoreBehind where going on would sign another history than the one that is published.
@@ -95,6 +100,9 @@ func (in *Integrator) Step(ctx context.Context) (int, error) {
 	}
 	next, err := in.extend(at, rows)
 	if err != nil {
+		if in.from != nil {
+			in.from.forgetAll() // Whatever was wrong with it, the next step reads everything.
+		}
 		return 0, err
 	}
 	if err := in.sign(head, next); err != nil {
@@ -154,7 +162,8 @@ func (in *Integrator) take(ctx context.Context, after position) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := in.rows.readRows(ctx, in.pool, after.seq, horizon, maxTaken)
+	in.from.forget(after.seq)
+	rows, err := in.rows.readRows(ctx, in.pool, in.from, after.seq, horizon, maxTaken)
 	in.fault("read")
 	return rows, err
 }
@@ -164,6 +173,9 @@ func (in *Integrator) take(ctx context.Context, after position) ([]row, error) {
 func (in *Integrator) extend(at Tree, rows []row) (Tree, error) {
 	bundles, leaves, err := in.bundles(at.N, rows)
 	if err != nil {
+		return Tree{}, err
+	}
+	if err := asWritten(rows, leaves[at.N%tileWidth:]); err != nil {
 		return Tree{}, err
 	}
 	g, err := grow(at, in.store.hashes(at), leaves[at.N%tileWidth:])
@@ -188,6 +200,17 @@ func (in *Integrator) extend(at Tree, rows []row) (Tree, error) {
 	}
 	in.fault("verified")
 	return g.to, nil
+}
+
+// asWritten checks that the leaf hashes of rows, as they were read from disk, are those that the rows were written and promised with, where they were handed over.
+func asWritten(rows []row, leaves []leaf.Hash) error {
+	for _, r := range rows {
+		if r.written != nil && !slices.Equal(r.written, leaves[:r.entries]) {
+			return fmt.Errorf("%w: row %d was changed in memory", errNotAsHanded, r.seq)
+		}
+		leaves = leaves[r.entries:]
+	}
+	return nil
 }
 
 // verify reads what was written before: every entry of bundles hashes to its place in the tree, whose tiles hash to its root, and it extends another.

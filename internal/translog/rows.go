@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -22,6 +24,8 @@ type row struct {
 	seq     int64
 	entries int
 	bundle  []byte
+	// written are the leaf hashes of the entries, as they were when they were written: only where the row was handed over.
+	written []leaf.Hash
 }
 
 // position is how far the database knows of the log: the last row that is in it, and the size of the log after it.
@@ -29,8 +33,10 @@ type position struct{ seq, size int64 }
 
 const (
 	// The order of rows is that of their seqs: a row is keyed by a seq that was drawn under the locks of its group, so of two groups that share an
-	// account the one whose row comes first was first.
-	readRowsSQL = `SELECT seq, entries, bundle FROM log_entries WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3`
+	// account the one whose row comes first was first. Of the rows in $4, which were handed over, only the beginning is read.
+	readRowsSQL = `
+SELECT seq, entries, octet_length(bundle), CASE WHEN seq = ANY($4) THEN substring(bundle FROM 1 FOR $5) ELSE bundle END
+FROM log_entries WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3`
 
 	lastPositionSQL = `
 SELECT p.seq, p.first_index + e.entries
@@ -48,8 +54,8 @@ type arena []byte
 // maxArena bounds what is kept from one step to the next, in bytes.
 const maxArena = 4 << 20
 
-// readRows returns rows after one seq and up to another, until they have about limit entries.
-func (room *arena) readRows(ctx context.Context, pool *pgxpool.Pool, after, upTo int64, limit int) ([]row, error) {
+// readRows returns rows after one seq and up to another, until they have about limit entries. Those that were handed over are only looked for.
+func (room *arena) readRows(ctx context.Context, pool *pgxpool.Pool, from *HandOver, after, upTo int64, limit int) ([]row, error) {
 	if *room = (*room)[:0]; cap(*room) > maxArena {
 		*room = nil
 	}
@@ -57,11 +63,16 @@ func (room *arena) readRows(ctx context.Context, pool *pgxpool.Pool, after, upTo
 	entries := 0
 	for entries < limit {
 		const page = 64 // Rows of up to a few thousand entries each.
-		rows, err := pool.Query(ctx, readRowsSQL, after, upTo, page)
+		known := from.between(after, upTo, page)
+		rows, err := pool.Query(ctx, readRowsSQL, after, upTo, page, slices.Collect(maps.Keys(known)), headSize)
 		if err != nil {
 			return nil, fmt.Errorf("translog: read entries: %w", err)
 		}
-		more, err := room.collect(rows)
+		more, err := room.collect(rows, known)
+		if errors.Is(err, errNotAsHanded) {
+			from.forgetAll() // So that all is read.
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("translog: read entries: %w", err)
 		}
@@ -77,16 +88,35 @@ func (room *arena) readRows(ctx context.Context, pool *pgxpool.Pool, after, upTo
 	return taken, nil
 }
 
-// collect reads rows of seq, entries and bundle.
-func (room *arena) collect(rows pgx.Rows) ([]row, error) {
+// errNotAsHanded means that a row is not what was handed over.
+var errNotAsHanded = errors.New("translog: a row is not what was handed over")
+
+// collect reads rows of seq, entries, length and bundle, of which there is only the head where the row is known.
+func (room *arena) collect(rows pgx.Rows, known handed) ([]row, error) {
 	return pgx.CollectRows(rows, func(r pgx.CollectableRow) (e row, err error) {
+		var length int
 		var bundle pgtype.DriverBytes
-		err = r.Scan(&e.seq, &e.entries, &bundle)
-		at := len(*room)
-		*room = append(*room, bundle...)
-		e.bundle = (*room)[at:len(*room):len(*room)] // Where append moves the rest, this stays where it is.
-		return e, err
+		if err := r.Scan(&e.seq, &e.entries, &length, &bundle); err != nil {
+			return e, err
+		}
+		if _, ok := known[e.seq]; !ok {
+			e.bundle = room.keep(bundle)
+			return e, nil
+		}
+		b := known.of(e.seq, e.entries, length, bundle)
+		if b == nil {
+			return e, errNotAsHanded
+		}
+		e.bundle, e.written = b.Bytes, b.Leaves
+		return e, nil
 	})
+}
+
+// keep copies a bundle behind those that are there.
+func (room *arena) keep(bundle []byte) []byte {
+	at := len(*room)
+	*room = append(*room, bundle...)
+	return (*room)[at:len(*room):len(*room)] // Where append moves the rest, this stays where it is.
 }
 
 // leaves returns the leaf hashes of a row's entries.
@@ -133,7 +163,7 @@ func (in *Integrator) catchUp(ctx context.Context, noted position, at Tree) (pos
 		return noted, fmt.Errorf("%w: it has %d entries, and the database %d", ErrStoreBehind, at.N, noted.size)
 	}
 	for noted.size < at.N {
-		rows, err := in.rows.readRows(ctx, in.pool, noted.seq, math.MaxInt64, tileWidth)
+		rows, err := in.rows.readRows(ctx, in.pool, nil, noted.seq, math.MaxInt64, tileWidth)
 		if err != nil {
 			return noted, err
 		}

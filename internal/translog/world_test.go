@@ -20,6 +20,7 @@ type world struct {
 	ledger   *ledger.Ledger
 	store    *Store
 	key      *Key
+	handOver *HandOver
 	accounts []uuid.UUID
 	issuance uuid.UUID
 	holder   uuid.UUID
@@ -29,8 +30,23 @@ const origin = "log.example.com/ballast"
 
 func newWorld(t testing.TB, o ...pgtest.Option) *world {
 	t.Helper()
+	return newWorldWith(t, nil, o...)
+}
+
+// newHandingWorld is a world whose ledger hands over what it writes.
+func newHandingWorld(t testing.TB) *world {
+	t.Helper()
+	return newWorldWith(t, NewHandOver(HandOverRoom))
+}
+
+func newWorldWith(t testing.TB, h *HandOver, o ...pgtest.Option) *world {
+	t.Helper()
 	db := pgtest.New(t, o...)
-	w := &world{t: t, db: db, ledger: ledger.New(db.App, db.App, ledger.Options{}), holder: id.New()}
+	opts := ledger.Options{}
+	if h != nil {
+		opts.Seal = h.Keep
+	}
+	w := &world{t: t, db: db, ledger: ledger.New(db.App, db.App, opts), handOver: h, holder: id.New()}
 	t.Cleanup(func() {
 		if err := w.ledger.Close(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
@@ -94,17 +110,35 @@ func (w *world) submit(commands ...*ledger.Command) []ledger.Verdict {
 // transfer makes n transfers back and forth, submitted together.
 func (w *world) transfer(n int) []ledger.Verdict {
 	w.t.Helper()
+	return w.submit(w.transfers(n)...)
+}
+
+func (w *world) transfers(n int) []*ledger.Command {
 	commands := make([]*ledger.Command, n)
 	for i := range commands {
 		commands[i] = &ledger.Command{Kind: ledger.KindTransfer, Call: call(), Moves: []ledger.Move{{
 			From: w.accounts[i%2], To: w.accounts[1-i%2], Amount: money.Micros(int64(i + 1)),
 		}}}
 	}
-	return w.submit(commands...)
+	return commands
+}
+
+// together makes n transfers in one group.
+func (w *world) together(n int) []ledger.Verdict {
+	w.t.Helper()
+	verdicts := w.ledger.SubmitAtomic(w.t.Context(), w.transfers(n)...)
+	for _, v := range verdicts {
+		if v.Err != nil {
+			w.t.Fatal(v.Err)
+		}
+	}
+	return verdicts
 }
 
 func (w *world) integrator() *Integrator {
-	return NewIntegrator(w.db.App, ledger.NewHorizon(w.db.App), w.store, w.key)
+	in := NewIntegrator(w.db.App, ledger.NewHorizon(w.db.App), w.store, w.key)
+	in.TakeFrom(w.handOver)
+	return in
 }
 
 // integrate steps until nothing is left.
