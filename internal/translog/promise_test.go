@@ -30,6 +30,25 @@ func BenchmarkPromises(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/size, "ns/promise")
 }
 
+// BenchmarkSeal makes the promises of a group as it comes under full load.
+func BenchmarkSeal(b *testing.B) {
+	skey, err := NewKey(origin)
+	if err != nil {
+		b.Fatal(err)
+	}
+	key, err := ParseKey(skey)
+	if err != nil {
+		b.Fatal(err)
+	}
+	const size = 127
+	promises := key.Promises()
+	b.ReportAllocs()
+	for b.Loop() {
+		promises.Seal(&leaf.Group{At: time.Now(), Leaves: make([]leaf.Hash, size)})
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/size, "ns/promise")
+}
+
 // What is sealed is promised as it would have been, without another signature; a batch's group, of which nobody promises this way, is left alone.
 func TestSealedPromisesAreThoseOfBefore(t *testing.T) {
 	t.Parallel()
