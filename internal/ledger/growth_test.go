@@ -52,6 +52,57 @@ func TestWhatAGroupReadsDoesNotGrowWithTheJournal(t *testing.T) {
 	}
 }
 
+// The same of a group among many accounts, which is held against a stretch of the journal: that is read once, whatever the journal was when plans were made, and not
+// at all where the group's places are so far apart that the whole journal would be in it.
+func TestWhatAGroupOfManyAccountsReadsDoesNotGrowWithTheJournal(t *testing.T) {
+	t.Parallel()
+	const accounts, size = 50, 200
+	db := pgtest.New(t)
+	config := db.App.Config().Copy()
+	config.MaxConns = 1
+	writes, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writes.Close()
+	b := openBooks(t, db.App, writes, db.Pool, ledger.Options{})
+	alice, bob := b.account(sch(1000)), b.account(0)
+	others := make([]uuid.UUID, accounts)
+	for i := range others {
+		others[i] = b.account(0)
+	}
+	apart := []group{b.group(-4_000_000, 100_000, accounts), b.group(-4_000_001, 100_000, accounts)}
+	measure := func(do func()) int64 {
+		before := b.readOfJournal(writes)
+		do()
+		return b.readOfJournal(writes) - before
+	}
+	together := func() {
+		transfers := make([]*ledger.Transfer, size)
+		for i := range transfers {
+			transfers[i] = transfer(alice, others[i%accounts], 1)
+		}
+		b.mustDo(transfers)
+	}
+	farApart := func() {
+		if _, err := writes.Exec(t.Context(), apart[0].sql()); err != nil {
+			t.Fatal(err)
+		}
+		apart = apart[1:]
+	}
+	writes.Reset()
+	together() // Now the plans are made, for a journal that is small.
+	few, fewApart := measure(together), measure(farApart)
+	b.mustTransfer(alice, bob, 12_000)
+	many, manyApart := measure(together), measure(farApart)
+	if few == 0 || many > 2*few+100 {
+		t.Errorf("%d transfers read %d rows of the journal after 12,000, and %d before", size, many, few)
+	}
+	if fewApart == 0 || manyApart > 2*fewApart+100 {
+		t.Errorf("%d transactions that are far apart read %d rows of the journal after 12,000, and %d before", accounts, manyApart, fewApart)
+	}
+}
+
 // What is told of events is read by plans that were made for a small journal, too. A page of an owner with many accounts reads the postings of as many
 // transactions as it has, wherever it is in the journal, and reading transactions by their places reads nothing else.
 func TestWhatAPageOfEventsReadsDoesNotGrowWithTheJournal(t *testing.T) {
@@ -117,6 +168,12 @@ func (b *books) mustTransfer(from, to uuid.UUID, n int) {
 	for i := range transfers {
 		transfers[i] = transfer(from, to, 1)
 	}
+	b.mustDo(transfers)
+}
+
+// mustDo makes transfers in groups.
+func (b *books) mustDo(transfers []*ledger.Transfer) {
+	b.t.Helper()
 	for _, v := range b.TransferBatch(b.t.Context(), transfers, false) {
 		if v.Err != nil {
 			b.t.Fatal(v.Err)
