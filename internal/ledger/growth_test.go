@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -56,8 +57,20 @@ func TestWhatAGroupReadsDoesNotGrowWithTheJournal(t *testing.T) {
 // at all where the group's places are so far apart that the whole journal would be in it.
 func TestWhatAGroupOfManyAccountsReadsDoesNotGrowWithTheJournal(t *testing.T) {
 	t.Parallel()
+	for name, db := range map[string]*pgtest.Database{"as time passes": pgtest.New(t), "all at one time": pgtest.New(t)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if name == "all at one time" {
+				pgtest.NewClock(t, db, time.Now())
+			}
+			testReadsOfManyAccounts(t, db)
+		})
+	}
+}
+
+func testReadsOfManyAccounts(t *testing.T, db *pgtest.Database) {
+	t.Helper()
 	const accounts, size = 50, 200
-	db := pgtest.New(t)
 	config := db.App.Config().Copy()
 	config.MaxConns = 1
 	writes, err := pgxpool.NewWithConfig(t.Context(), config)
