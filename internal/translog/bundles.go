@@ -10,9 +10,9 @@ import (
 )
 
 // bundles writes the entries of rows behind the first n that are there. It returns the tiles that have them, and the leaf hashes of all entries of these, as they are
-// read again.
+// read again: they are good until it is called again.
 func (in *Integrator) bundles(n int64, rows []row) ([]tlog.Tile, []leaf.Hash, error) {
-	b := bundler{in: in, at: tlog.Tile{H: tileHeight, L: -1, N: n / tileWidth, W: int(n % tileWidth)}}
+	b := bundler{in: in, leaves: in.leaves[:0], at: tlog.Tile{H: tileHeight, L: -1, N: n / tileWidth, W: int(n % tileWidth)}}
 	in.room = in.room[:0]
 	if b.at.W > 0 {
 		begun, err := in.store.entries(b.at)
@@ -26,11 +26,13 @@ func (in *Integrator) bundles(n int64, rows []row) ([]tlog.Tile, []leaf.Hash, er
 			return nil, nil, err
 		}
 	}
-	if b.at.W == 0 {
-		return b.written, b.leaves, nil
+	if b.at.W > 0 {
+		if err := b.write(); err != nil {
+			return nil, nil, err
+		}
 	}
-	err := b.write()
-	return b.written, b.leaves, err
+	in.leaves = b.leaves
+	return b.written, b.leaves, nil
 }
 
 // bundler fills one bundle after another, in the room of its integrator.

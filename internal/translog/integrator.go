@@ -44,8 +44,10 @@ type Integrator struct {
 	horizon *ledger.Horizon
 	store   *Store
 	key     *Key
-	// room is for one bundle at a time and again for one as it is on disk, both kept from step to step: only who has the store's lock uses them.
+	// room is for one bundle or tile at a time, again for a bundle as it is on disk, and leaves for the leaf hashes of a step, all kept from step to step: only who
+	// has the store's lock uses them.
 	room, again []byte
+	leaves      []leaf.Hash
 	// rows has what was read last from the database, for as long as it is being used.
 	rows arena
 	// from has rows that this process has written itself, or is nil.
@@ -182,15 +184,8 @@ func (in *Integrator) extend(at Tree, rows []row) (Tree, error) {
 	if err != nil {
 		return Tree{}, err
 	}
-	ts, data, err := g.tiles()
-	if err != nil {
+	if err := in.writeTiles(g, leaves); err != nil {
 		return Tree{}, err
-	}
-	for i, t := range ts {
-		if err := in.store.Publish(tilePath(t), data[i]); err != nil {
-			return Tree{}, err
-		}
-		in.fault("tile")
 	}
 	if err := in.store.haveLeaves(g.to, bundles, leaves); err != nil {
 		return Tree{}, err
@@ -200,6 +195,28 @@ func (in *Integrator) extend(at Tree, rows []row) (Tree, error) {
 	}
 	in.fault("verified")
 	return g.to, nil
+}
+
+// writeTiles writes the tiles that are new in a larger tree, in which leaves begin with the first of a tile.
+func (in *Integrator) writeTiles(g *growth, leaves []leaf.Hash) error {
+	for _, t := range tlog.NewTiles(tileHeight, g.from.N, g.to.N) {
+		var data []byte
+		var err error
+		if t.L == 0 { // Nearly all are of this kind, and there is nothing to look up for them.
+			in.room = in.room[:0]
+			for i := range leaves[:t.W] {
+				in.room = append(in.room, leaves[i][:]...)
+			}
+			data, leaves = in.room, leaves[t.W:]
+		} else if data, err = tlog.ReadTileData(t, g); err != nil {
+			return fmt.Errorf("translog: tile %s: %w", tilePath(t), err)
+		}
+		if err := in.store.Publish(tilePath(t), data); err != nil {
+			return err
+		}
+		in.fault("tile")
+	}
+	return nil
 }
 
 // asWritten checks that the leaf hashes of rows, as they were read from disk, are those that the rows were written and promised with, where they were handed over.

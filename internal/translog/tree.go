@@ -187,19 +187,6 @@ func (g *growth) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 	return hashes, nil
 }
 
-// tiles returns the tiles that are new in the larger tree, with their hashes.
-func (g *growth) tiles() (ts []tlog.Tile, data [][]byte, err error) {
-	ts = tlog.NewTiles(tileHeight, g.from.N, g.to.N)
-	for _, t := range ts {
-		hashes, err := tlog.ReadTileData(t, g)
-		if err != nil {
-			return nil, nil, fmt.Errorf("translog: tile %s: %w", tilePath(t), err)
-		}
-		data = append(data, hashes)
-	}
-	return ts, data, nil
-}
-
 // proveGrowth checks, from what the store has, that a tree extends another: a consistency proof is made and verified. Of a tree
 // of nothing every tree is an extension, and there is no proof to make.
 func (s *Store) proveGrowth(from, to Tree) error {
