@@ -19,6 +19,8 @@ type writePathMetrics struct {
 	commits   prometheus.Histogram
 	ambiguous prometheus.Counter
 	repeated  prometheus.Counter
+	right     prometheus.Counter
+	wrong     prometheus.Counter
 	verdicts  *prometheus.CounterVec
 	// taken counts what took effect, by kind: no look-up by labels for what happens most.
 	taken sync.Map
@@ -28,6 +30,10 @@ func newWritePathMetrics(registry prometheus.Registerer) *writePathMetrics {
 	retries := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "ballast_ledger_retries_total",
 		Help: "Groups tried again, by what was known of the try before: rolled_back, or unknown when its COMMIT may have taken effect.",
+	}, []string{"outcome"})
+	assumed := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "ballast_ledger_assumed_groups_total",
+		Help: "Groups written without their accounts being read before, by whether these were as assumed: right, or wrong, which were read then.",
 	}, []string{"outcome"})
 	m := &writePathMetrics{
 		commands: prometheus.NewCounter(prometheus.CounterOpts{
@@ -47,12 +53,14 @@ func newWritePathMetrics(registry prometheus.Registerer) *writePathMetrics {
 		}),
 		ambiguous: retries.WithLabelValues("unknown"),
 		repeated:  retries.WithLabelValues("rolled_back"),
+		right:     assumed.WithLabelValues("right"),
+		wrong:     assumed.WithLabelValues("wrong"),
 	}
 	m.verdicts = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "ballast_ledger_verdicts_total",
 		Help: "Verdicts on commands, by their kind and the error code of a refusal; ok for one that took effect.",
 	}, []string{"kind", "code"})
-	registry.MustRegister(retries, m.verdicts, m.commands, m.batches, m.waits, m.commits)
+	registry.MustRegister(retries, assumed, m.verdicts, m.commands, m.batches, m.waits, m.commits)
 	return m
 }
 
@@ -84,6 +92,15 @@ func (m *writePathMetrics) Retried(ambiguous bool) {
 		return
 	}
 	m.repeated.Inc()
+}
+
+// Assumed implements ledger.Observer.
+func (m *writePathMetrics) Assumed(right bool) {
+	if right {
+		m.right.Inc()
+		return
+	}
+	m.wrong.Inc()
 }
 
 // registerQueue publishes how many commands wait.

@@ -1,13 +1,10 @@
 package ledger
 
 import (
-	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ballast-compute/ballast/internal/idempotency"
 	"github.com/ballast-compute/ballast/internal/leaf"
@@ -16,14 +13,15 @@ import (
 // unit is commands of which either all take effect or none does.
 type unit []*Command
 
-// application is one group of units on its way through the database, in two round trips.
+// application is one group of units on its way through the database, in two round trips, or in one where its accounts are known.
 type application struct {
 	units []unit
 	// verdicts are in the order of the units' commands.
 	verdicts []Verdict
 	book     Book
 	seqs     []int64
-	now      time.Time
+	// hits are where the journal has the digests of the units already.
+	hits []int64
 	// found has what is in the journal already under the digests of the units, and usedUp the digests that something outside
 	// of the journal was made with.
 	found    map[uuid.UUID]*Transaction
@@ -36,8 +34,10 @@ type application struct {
 	// bundle has the log's entries of what was accepted, and entered their leaf hashes.
 	bundle  []byte
 	entered *leaf.Group
-	// seal is called with entered once all is on its way to the database, until whose answer there is nothing else to do.
-	seal func(*leaf.Group)
+	// assumed says that nothing was read: its accounts are taken to be as they are known. It is cut short by the first command that would be refused by that.
+	assumed, cut bool
+	// committed says that the database has answered the commit.
+	committed bool
 	// claimed has what the accepted commands rely on, and as what.
 	claimed map[uuid.UUID]string
 }
@@ -64,20 +64,11 @@ type applyError struct {
 func (e *applyError) Error() string { return e.err.Error() }
 func (e *applyError) Unwrap() error { return e.err }
 
-// apply is the only writer of the journal. It locks every account of the units in the order of their ids, and then draws
-// the order of the journal; it decides each unit in its turn; and it writes the journal, the balances and the features'
-// rows. It begins and commits the database transaction within its two round trips.
-// The verdict of a unit that must wait for the next application is errPostponed.
-func apply(ctx context.Context, conn *pgxpool.Conn, known *identities, seal func(*leaf.Group), units []unit) ([]Verdict, error) {
-	a := &application{units: units, claimed: make(map[uuid.UUID]string), identities: known, seal: seal, entered: &leaf.Group{}}
-	if err := a.read(ctx, conn); err != nil {
-		return nil, &applyError{phase: phaseReading, err: err}
-	}
-	a.decide()
-	if err := a.write(ctx, conn); err != nil {
-		return nil, &applyError{phase: phaseWriting, err: err}
-	}
-	return a.verdicts, nil
+// newApplication begins to apply units. Applications are the only writers of the journal. Each locks every account of its units in the order of their ids,
+// and then draws the order of the journal (read), or takes its accounts to be as they are known (assume); it decides each unit in its turn (decide); and it writes the
+// journal, the balances and the features' rows, and commits (write). The verdict of a unit that must wait for the next application is errPostponed.
+func newApplication(known *identities, units []unit) *application {
+	return &application{units: units, claimed: make(map[uuid.UUID]string), identities: known, entered: &leaf.Group{}}
 }
 
 // again applies the units that were postponed, by a call of next, and puts their verdicts in place.
@@ -104,6 +95,7 @@ func again(units []unit, verdicts []Verdict, next func([]unit) []Verdict) []Verd
 
 // decide gives every command its verdict, in the order in which they came.
 func (a *application) decide() {
+	a.verdicts = make([]Verdict, 0, countCommands(a.units))
 	drawn := 0
 	for _, u := range a.units {
 		drawn += a.decideUnit(u, a.seqs[drawn:])
@@ -164,11 +156,19 @@ func (a *application) decideCommand(c *Command, seq int64) (v Verdict, fresh boo
 	if slices.Contains(a.usedUp, c.Digest) {
 		return Verdict{Err: idempotency.ErrReused}, false
 	}
-	if a.mustWait(c) {
+	if a.cut || a.mustWait(c) {
 		return Verdict{Err: errPostponed}, false
 	}
 	t, err := a.book.decide(c, seq)
+	if err != nil && a.assumed { // Somebody is refused only for what is so, and those who come later wait with him.
+		a.cut, err = true, errPostponed
+	}
 	return Verdict{Transaction: t, Err: err}, err == nil
+}
+
+// postponed tells whether any unit waits for the next application.
+func (a *application) postponed() bool {
+	return slices.ContainsFunc(a.verdicts, func(v Verdict) bool { return errors.Is(v.Err, errPostponed) })
 }
 
 // errPostponed is the verdict of a command that waits for the next application: what its step has read is no longer so.

@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"context"
 	"slices"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -32,10 +32,11 @@ CROSS JOIN LATERAL (SELECT seq FROM transactions WHERE idempotency_digest = want
 SELECT i.digest FROM unnest($1::uuid[]) AS wanted (digest)
 CROSS JOIN LATERAL (SELECT digest FROM idempotency WHERE idempotency.digest = wanted.digest OFFSET 0) AS i`
 
-	// The clock and the order of the journal are read after the locks are held.
+	// The clock and the order of the journal are read after the locks are held, or after the commit of the group that an assumption rests on.
 	drawOrderSQL = `SELECT ballast_now(), array_agg(nextval('journal_seq')) FROM generate_series(1, $1::int)`
 
-	// One statement writes the journal, its entries for the log and the balances, so that the guards of each see all. Columns are unnested side by side in the SELECT
+	// One statement writes the journal, its entries for the log and the balances, so that the guards of each see all. Of accounts that were not locked, these refuse
+	// what does not follow from the state that they are in; that they are still open is asked here ($32). Columns are unnested side by side in the SELECT
 	// list, which hands rows on as they come; in FROM, each column would be put into a store of its own first, and taken out again.
 	writeJournalSQL = `
 WITH entered AS (
@@ -55,14 +56,31 @@ UPDATE accounts a
 SET debits = n.debits, credits = n.credits, balance = n.credits - n.debits, version = n.version,
     previous_balance = a.balance, previous_version = a.version, posted_at = $31
 FROM unnest($25::uuid[], $26::bigint[], $27::bigint[], $28::bigint[]) AS n (id, debits, credits, version)
-WHERE a.id = n.id`
+WHERE a.id = n.id AND (a.status = 'open' OR NOT $32::boolean)`
+
+	// What findCreationsSQL finds, this refuses.
+	refuseUsedSQL = `SELECT refuse_used_keys($1)`
 )
 
-// read is the first round trip: locks, then idempotency, the clock and the features' own reads.
-func (a *application) read(ctx context.Context, conn *pgxpool.Conn) error {
+// read is the first round trip: locks, then idempotency, the clock and the features' own reads. It begins the database transaction, unless that was done.
+func (a *application) read(ctx context.Context, conn *pgxpool.Conn, begun bool) error {
 	b := &pgx.Batch{}
+	if !begun {
+		queueBegin(b)
+	}
+	a.queueReads(b)
+	if err := conn.SendBatch(ctx, b).Close(); err != nil {
+		return err
+	}
+	return a.readFound(ctx, conn)
+}
+
+func queueBegin(b *pgx.Batch) {
 	b.Queue("begin")
 	b.Queue(pg.ByIndexSQL)
+}
+
+func (a *application) queueReads(b *pgx.Batch) {
 	commands := 0
 	ids := make(uuids, 0, 2*len(a.units))
 	digests := make(uuids, 0, len(a.units))
@@ -82,16 +100,20 @@ func (a *application) read(ctx context.Context, conn *pgxpool.Conn) error {
 	}
 	ids = sortedUnique(ids)
 	b.Queue(lockAccountsSQL, ids).Query(a.scanAccounts)
-	var hits []int64
 	b.Queue(findDigestsSQL, digests).Query(func(rows pgx.Rows) (err error) {
-		hits, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+		a.hits, err = pgx.CollectRows(rows, pgx.RowTo[int64])
 		return err
 	})
 	b.Queue(findCreationsSQL, digests).Query(func(rows pgx.Rows) (err error) {
 		a.usedUp, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
 		return err
 	})
-	b.Queue(drawOrderSQL, commands).QueryRow(func(row pgx.Row) error { return row.Scan(&a.now, &a.seqs) })
+	b.Queue(drawOrderSQL, commands).QueryRow(func(row pgx.Row) error {
+		var o order
+		err := o.scan(row)
+		a.take(&o)
+		return err
+	})
 	a.identify(b, ids)
 	reads := &Reads{batch: b, once: make(map[any]any)}
 	for _, u := range a.units {
@@ -102,15 +124,6 @@ func (a *application) read(ctx context.Context, conn *pgxpool.Conn) error {
 		}
 	}
 	reads.queueQuestions()
-	if err := conn.SendBatch(ctx, b).Close(); err != nil {
-		return err
-	}
-	a.verdicts = make([]Verdict, 0, commands)
-	a.book.at = a.book.at.UTC()
-	if now := a.now.UTC().Truncate(time.Microsecond); now.After(a.book.at) {
-		a.book.at = now
-	}
-	return a.readFound(ctx, conn, hits)
 }
 
 func (a *application) scanAccounts(rows pgx.Rows) error {
@@ -122,7 +135,7 @@ func (a *application) scanAccounts(rows pgx.Rows) error {
 			&n.debits, &n.credits, &n.version, &n.postedAt); err != nil {
 			return err
 		}
-		n.committed, n.committedBalance = n.version, n.amount()
+		n.committed = n.version
 		if n.postedAt.After(a.book.at) {
 			a.book.at = n.postedAt
 		}
@@ -132,14 +145,14 @@ func (a *application) scanAccounts(rows pgx.Rows) error {
 }
 
 // readFound loads what was done before under the digests of this group. It is rare, and costs a round trip of its own.
-func (a *application) readFound(ctx context.Context, conn *pgxpool.Conn, seqs []int64) error {
-	a.found = make(map[uuid.UUID]*Transaction, len(seqs))
-	if len(seqs) == 0 {
+func (a *application) readFound(ctx context.Context, conn *pgxpool.Conn) error {
+	a.found = make(map[uuid.UUID]*Transaction, len(a.hits))
+	if len(a.hits) == 0 {
 		return nil
 	}
 	var found []*Transaction
 	b := &pgx.Batch{}
-	queueTransactions(b, seqs, &found)
+	queueTransactions(b, a.hits, &found)
 	if err := conn.SendBatch(ctx, b).Close(); err != nil {
 		return err
 	}
@@ -149,9 +162,14 @@ func (a *application) readFound(ctx context.Context, conn *pgxpool.Conn, seqs []
 	return nil
 }
 
-// write is the second round trip: the journal, the balances, the features' rows, and the commit.
-func (a *application) write(ctx context.Context, conn *pgxpool.Conn) error {
+// write is the second round trip, or the only one of an application that was assumed: the journal, the balances, the features' rows, and the commit. Behind it goes
+// ahead, with which the next one begins. It calls sent once all is on its way to the database, until whose answer there is time for something else.
+// An error may be one of ahead: committed tells.
+func (a *application) write(ctx context.Context, conn *pgxpool.Conn, ahead *pgx.Batch, sent func()) error {
 	b := &pgx.Batch{}
+	if a.assumed {
+		b.Queue(refuseUsedSQL, a.digests())
+	}
 	if len(a.accepted) > 0 {
 		if logged {
 			room := bundles.Get().(*[]byte) //nolint:forcetypeassert // nothing else is in there
@@ -167,12 +185,24 @@ func (a *application) write(ctx context.Context, conn *pgxpool.Conn) error {
 		s.step.Write(writes, s.at)
 	}
 	writes.queueRows()
-	b.Queue("commit")
-	answers := conn.SendBatch(ctx, b)
-	if len(a.entered.Leaves) > 0 {
-		a.seal(a.entered)
+	b.Queue("commit").Exec(func(pgconn.CommandTag) error {
+		a.commit()
+		return nil
+	})
+	if ahead != nil {
+		b.QueuedQueries = append(b.QueuedQueries, ahead.QueuedQueries...)
 	}
-	return a.committed(answers.Close())
+	answers := conn.SendBatch(ctx, b)
+	sent()
+	return answers.Close()
+}
+
+func (a *application) digests() uuids {
+	digests := make(uuids, 0, len(a.accepted))
+	for _, t := range a.accepted {
+		digests = append(digests, t.digest)
+	}
+	return digests
 }
 
 // journalRows returns the parameters of writeJournalSQL: the columns of each table as arrays. The bundle, which is more than half of their bytes, is the first: pgx has two
@@ -194,7 +224,7 @@ func (a *application) journalRows() []any {
 		t.seq, t.id, t.kind, t.lines, t.caller, t.digest, t.request, t.subject, t.epoch, t.reverses, t.reference, t.metadata, t.details,
 		p.seq, p.line, p.from, p.to, p.asset, p.amount, p.fromBalance, p.fromVersion, p.toBalance, p.toVersion,
 		n.id, n.debits, n.credits, n.version,
-		a.accepted[0].Seq, len(a.accepted), a.book.at,
+		a.accepted[0].Seq, len(a.accepted), a.book.at, a.assumed,
 	}
 }
 
@@ -267,13 +297,17 @@ type balanceColumns struct {
 	debits, credits, version []int64
 }
 
-// newBalances returns the accounts that the group changed.
+// newBalances returns the accounts that the group changed, in the order of their ids: what was not locked before is locked in that order.
 func (a *application) newBalances() balanceColumns {
-	var c balanceColumns
+	changed := make([]*balance, 0, len(a.book.accounts))
 	for _, n := range a.book.accounts {
-		if n.version == n.committed {
-			continue
+		if n.version != n.committed {
+			changed = append(changed, n)
 		}
+	}
+	slices.SortFunc(changed, func(x, y *balance) int { return bytes.Compare(x.id[:], y.id[:]) })
+	var c balanceColumns
+	for _, n := range changed {
 		c.id = append(c.id, n.id)
 		c.debits, c.credits = append(c.debits, n.debits), append(c.credits, n.credits)
 		c.version = append(c.version, n.version)

@@ -35,10 +35,9 @@ type balance struct {
 	mayGoNegative   bool
 	debits, credits int64
 	version         int64
-	// committed is the version that was found when the account was locked.
-	committed        int64
-	committedBalance int64
-	postedAt         time.Time
+	// committed is the version that was found, or assumed.
+	committed int64
+	postedAt  time.Time
 }
 
 func (b *balance) amount() int64 { return b.credits - b.debits }

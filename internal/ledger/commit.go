@@ -17,29 +17,6 @@ import (
 // attemptTimeout bounds one try of a group: past it the connection is given up, and the group is tried on another.
 const attemptTimeout = 5 * time.Second
 
-// commit brings a group of items to their verdicts, and tells those who wait.
-func (w *writer) commit(group []*item) {
-	began := time.Now()
-	units := make([]unit, len(group))
-	commands := 0
-	for i, it := range group {
-		units[i] = it.unit
-		commands += len(it.unit)
-	}
-	verdicts := w.resolve(units)
-	for _, it := range group {
-		it.verdict, verdicts = verdicts[:len(it.unit):len(it.unit)], verdicts[len(it.unit):]
-		for i, c := range it.unit {
-			w.opts.Observer.Decided(c.Kind, it.verdict[i].Err)
-		}
-		w.leave(it.unit)
-		close(it.done)
-	}
-	took := time.Since(began)
-	w.measure(took)
-	w.opts.Observer.Committed(commands, began.Sub(group[0].queued), took)
-}
-
 // measure keeps a moving average of how long a group takes.
 func (w *writer) measure(took time.Duration) {
 	old := w.groupTime.Load()
@@ -51,15 +28,17 @@ func (w *writer) measure(took time.Duration) {
 func (w *writer) resolve(units []unit) []Verdict {
 	ctx, cancel := context.WithTimeout(context.Background(), w.opts.CommitBudget)
 	defer cancel()
-	return w.resolveWithin(ctx, units, false)
+	return w.resolveWithin(ctx, units, false, w.attempt)
 }
 
-func (w *writer) resolveWithin(ctx context.Context, units []unit, ambiguous bool) []Verdict {
+// resolveWithin is resolve, whose first attempt is first.
+func (w *writer) resolveWithin(ctx context.Context, units []unit, ambiguous bool, first func(context.Context, []unit) ([]Verdict, error)) []Verdict {
+	try := first
 	for attempt := 0; ; attempt++ {
-		verdicts, err := w.attempt(ctx, units)
+		verdicts, err := try(ctx, units)
 		if err == nil {
 			// What was not postponed is committed, whatever becomes of the rest.
-			return again(units, verdicts, func(postponed []unit) []Verdict { return w.resolveWithin(ctx, postponed, false) })
+			return again(units, verdicts, func(postponed []unit) []Verdict { return w.resolveWithin(ctx, postponed, false, w.attempt) })
 		}
 		switch outcomeOf(err) {
 		case outcomeRefused:
@@ -74,6 +53,7 @@ func (w *writer) resolveWithin(ctx context.Context, units []unit, ambiguous bool
 				slog.Int("commands", countCommands(units)), slog.Bool("ambiguous", ambiguous), errorAttr(err))
 			return sameVerdict(countCommands(units), lost(ambiguous))
 		}
+		try = w.attempt
 	}
 }
 
@@ -83,8 +63,8 @@ func (w *writer) divide(ctx context.Context, units []unit, ambiguous bool, err e
 		return sameVerdict(len(units[0]), err)
 	}
 	half := len(units) / 2
-	verdicts := w.resolveWithin(ctx, units[:half], ambiguous)
-	return append(verdicts, w.resolveWithin(ctx, units[half:], ambiguous)...)
+	verdicts := w.resolveWithin(ctx, units[:half], ambiguous, w.attempt)
+	return append(verdicts, w.resolveWithin(ctx, units[half:], ambiguous, w.attempt)...)
 }
 
 func lost(ambiguous bool) error {
@@ -94,8 +74,7 @@ func lost(ambiguous bool) error {
 	return ErrUnavailable
 }
 
-// attempt applies units in one database transaction on one connection. A connection on which anything failed is closed,
-// which rolls back what it had not committed.
+// attempt applies units in one database transaction on one connection.
 func (w *writer) attempt(ctx context.Context, units []unit) ([]Verdict, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
@@ -103,34 +82,50 @@ func (w *writer) attempt(ctx context.Context, units []unit) ([]Verdict, error) {
 	if err != nil {
 		return nil, &applyError{phase: phaseReading, err: err}
 	}
-	verdicts, err := w.applySafely(ctx, conn, units)
-	if err == nil {
-		conn.Release()
-		return verdicts, nil
+	a := newApplication(w.identities, units)
+	if err := safely(func() error { return a.read(ctx, conn, false) }); err != nil {
+		w.drop(context.WithoutCancel(ctx), conn)
+		return nil, &applyError{phase: phaseReading, err: err}
 	}
+	err = safely(func() error {
+		a.decide()
+		return a.write(ctx, conn, nil, func() { w.sealed(a.entered) })
+	})
+	if err != nil {
+		w.drop(context.WithoutCancel(ctx), conn)
+		return nil, &applyError{phase: phaseWriting, err: err}
+	}
+	conn.Release()
+	return a.verdicts, nil
+}
+
+// drop closes a connection on which anything failed, which rolls back what it had not committed.
+func (w *writer) drop(ctx context.Context, conn *pgxpool.Conn) {
 	raw := conn.Hijack()
-	closing, done := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer done()
-	if closeErr := raw.Close(closing); closeErr != nil {
-		w.opts.Logger.Debug("closing a connection failed", errorAttr(closeErr))
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if err := raw.Close(ctx); err != nil {
+		w.opts.Logger.Debug("closing a connection failed", errorAttr(err))
 	}
-	return nil, err
 }
 
 // errPanicked is the error of a group in which a feature panicked. Nothing of the group was sent to be written.
 var errPanicked = errors.New("ledger: a step panicked")
 
-func (w *writer) applySafely(ctx context.Context, conn *pgxpool.Conn, units []unit) (verdicts []Verdict, err error) {
+func safely(step func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			verdicts, err = nil, fmt.Errorf("%w: %v", errPanicked, p)
+			err = fmt.Errorf("%w: %v", errPanicked, p)
 		}
 	}()
-	return apply(ctx, conn, w.identities, w.seal, units)
+	return step()
 }
 
-// seal calls Options.Seal. What was sent may be committed, so that its panic is not one of the group.
-func (w *writer) seal(g *leaf.Group) {
+// sealed calls Options.Seal, if there is anything to seal. What was sent may be committed, so that its panic is not one of the group.
+func (w *writer) sealed(g *leaf.Group) {
+	if len(g.Leaves) == 0 {
+		return
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			w.opts.Logger.Error("sealing a group of entries panicked", slog.Any("panic", p))

@@ -1,6 +1,6 @@
 // Package ledger keeps the books: accounts, and the transactions whose postings move amounts between them.
 //
-// All that moves value goes through one function, apply, as a Command. Commands are queued and committed in groups:
+// All that moves value goes through one writer, the application of a group, as a Command. Commands are queued and committed in groups:
 // every command has its own verdict, and a verdict of success is given only after its COMMIT has returned.
 package ledger
 
@@ -80,6 +80,9 @@ type Observer interface {
 	Decided(kind Kind, verdict error)
 	// Retried reports that a group is tried again; ambiguous, that its COMMIT may have taken effect.
 	Retried(ambiguous bool)
+	// Assumed reports a group that was written without its accounts being read before: whether they were as they were assumed to be. If they were not, it
+	// was read and written then.
+	Assumed(right bool)
 }
 
 // Ledger is the books in one database. It may be used from many goroutines.
@@ -135,3 +138,4 @@ type unobserved struct{}
 func (unobserved) Committed(int, time.Duration, time.Duration) {}
 func (unobserved) Decided(Kind, error)                         {}
 func (unobserved) Retried(bool)                                {}
+func (unobserved) Assumed(bool)                                {}

@@ -34,12 +34,12 @@ func (a *application) spare() []byte {
 	return a.bundle
 }
 
-// committed takes the answer to the COMMIT: unless it is an error, whoever kept the bundle may know.
-func (a *application) committed(err error) error {
-	if b := a.entered.Bundle; b != nil && err == nil {
+// commit is for when the database has answered the commit: whoever kept the bundle may know.
+func (a *application) commit() {
+	a.committed = true
+	if b := a.entered.Bundle; b != nil {
 		b.Commit()
 	}
-	return err
 }
 
 // bundles has room for the entries of groups, from one to the next.

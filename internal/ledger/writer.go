@@ -188,36 +188,57 @@ func (w *writer) await(ctx context.Context, it *item) []Verdict {
 
 // work commits group after group until the queue is closed and empty.
 func (w *writer) work() {
+	known := newKnown()
 	for first := range w.queue {
-		group, commands := w.gather(first)
-		if len(group) > 0 {
-			w.commit(group)
+		if g := w.gather(first, w.opts.MaxBatch); g != nil {
+			w.run(g, known)
 		}
-		w.taken.Add(int64(-commands))
 	}
 }
 
-// gather takes what waits behind first, up to MaxBatch commands, without waiting for more, and counts them as taken.
-func (w *writer) gather(first *item) (group []*item, commands int) {
+// group is items that are committed together.
+type group struct {
+	items []*item
+	// units are those of the items, which have so many commands in all.
+	units    []unit
+	commands int
+	// began is when it was taken.
+	began time.Time
+	// verdicts are in the order of the units' commands, once there are any.
+	verdicts []Verdict
+}
+
+// gather takes what waits from first on, up to most commands, without waiting for more, and counts them as taken. It returns nil if none of them
+// still waits for its verdict.
+func (w *writer) gather(first *item, most int) *group {
+	g := &group{began: time.Now()}
 	for it := first; it != nil; {
 		w.waiting.Add(-int64(len(it.unit)))
 		if it.state.CompareAndSwap(itemWaiting, itemTaken) {
-			group = append(group, it)
-			commands += len(it.unit)
+			g.items, g.units = append(g.items, it), append(g.units, it.unit)
+			g.commands += len(it.unit)
 			w.taken.Add(int64(len(it.unit)))
 		} else {
 			w.leave(it.unit)
 		}
-		if commands >= w.opts.MaxBatch {
-			return group, commands
-		}
-		select {
-		case it = <-w.queue:
-		default:
-			it = nil
+		if it = nil; g.commands < most {
+			it = w.another()
 		}
 	}
-	return group, commands
+	if len(g.items) == 0 {
+		return nil
+	}
+	return g
+}
+
+// another takes what waits, if anything does.
+func (w *writer) another() *item {
+	select {
+	case it := <-w.queue: // nil, when it is closed
+		return it
+	default:
+		return nil
+	}
 }
 
 // enter claims a unit's digests, or none of them and returns idempotency.ErrInProgress.

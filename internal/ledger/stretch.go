@@ -1,0 +1,203 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// longestStretch is how many groups follow one another on one connection before the pool may replace it.
+const longestStretch = 1000
+
+// stretch is groups of one worker that follow one another on one connection, for as long as commands wait.
+type stretch struct {
+	w    *writer
+	conn *pgxpool.Conn
+	// known are the accounts as the worker's groups left them.
+	known *known
+	// drawn is what was drawn behind the last commit, in a transaction that has begun there; nil, if none has.
+	drawn *order
+	// untold is a group that was committed, and whose callers have not been told yet.
+	untold *group
+}
+
+// run commits a group, and those that wait behind it meanwhile.
+func (w *writer) run(g *group, k *known) {
+	ctx, cancel := context.WithTimeout(context.Background(), attemptTimeout)
+	defer cancel()
+	conn, err := w.pool.Acquire(ctx)
+	s := &stretch{w: w, conn: conn, known: k}
+	if err != nil {
+		s.fail(g, &applyError{phase: phaseReading, err: err})
+		return
+	}
+	for n := 1; g != nil && s.conn != nil; n++ {
+		g = s.next(g, n < longestStretch)
+	}
+	s.tell()
+	if s.drawn != nil {
+		s.rollback()
+	}
+	s.release()
+}
+
+// next brings a group to its verdicts, and returns the one that follows on the same connection, if there is one.
+func (s *stretch) next(g *group, more bool) *group {
+	ctx, cancel := context.WithTimeout(context.Background(), attemptTimeout)
+	defer cancel()
+	a, err := s.begin(ctx, g)
+	if err != nil {
+		s.fail(g, &applyError{phase: phaseReading, err: err})
+		return nil
+	}
+	drawn, err := s.write(ctx, a, g, more)
+	s.tell()
+	switch {
+	case a.committed && err != nil: // What failed came behind the commit.
+		s.drop()
+		s.settle(g, a)
+		return nil
+	case a.committed:
+		s.drawn = drawn
+		s.settle(g, a)
+	case a.assumed && refused(err) && s.rollback():
+		s.known.wrong()
+		s.w.opts.Observer.Assumed(false)
+		return g // It is read now.
+	default:
+		s.fail(g, &applyError{phase: phaseWriting, err: err})
+		return nil
+	}
+	if drawn == nil {
+		return nil
+	}
+	return s.w.gather(s.w.another(), len(drawn.seqs))
+}
+
+// begin returns the application of a group as it is to be decided: by what is known of its accounts, where that will do, or by what it has read.
+func (s *stretch) begin(ctx context.Context, g *group) (*application, error) {
+	drawn := s.drawn
+	s.drawn = nil
+	if drawn != nil {
+		if a := newApplication(s.w.identities, g.units); a.assume(s.known, drawn) {
+			return a, nil
+		}
+		s.known.mistaken()
+	}
+	a := newApplication(s.w.identities, g.units)
+	return a, safely(func() error { return a.read(ctx, s.conn, drawn != nil) })
+}
+
+// write decides an application and sends what it writes. Behind its commit goes the beginning of the transaction that comes next, if more may come and does: as
+// the callers of the group before are told only once this one is sent, they do not keep it from being sent.
+func (s *stretch) write(ctx context.Context, a *application, g *group, more bool) (drawn *order, err error) {
+	err = safely(func() error {
+		a.decide()
+		var behind *pgx.Batch
+		waiting := int(s.w.waiting.Load())
+		if more && waiting > 0 && !a.postponed() && s.known.trusted() {
+			behind, drawn = &pgx.Batch{}, &order{}
+			queueBegin(behind)
+			behind.Queue(drawOrderSQL, min(s.w.opts.MaxBatch, max(waiting, g.commands))).QueryRow(drawn.scan)
+		}
+		return a.write(ctx, s.conn, behind, func() {
+			s.w.sealed(a.entered)
+			s.tell()
+		})
+	})
+	return drawn, err
+}
+
+// settle gives a group that was committed its verdicts, by trying again what was postponed. A worker has one connection at a time, and that takes another.
+func (s *stretch) settle(g *group, a *application) {
+	s.known.keep(a)
+	if a.assumed {
+		s.known.right()
+		s.w.opts.Observer.Assumed(true)
+	}
+	g.verdicts = a.verdicts
+	if a.postponed() {
+		if a.assumed {
+			s.known.mistaken()
+		}
+		s.release()
+		g.verdicts = again(g.units, a.verdicts, s.w.resolve)
+		s.known.forget()
+	}
+	s.untold = g
+}
+
+// tell tells the callers of the group that was committed last.
+func (s *stretch) tell() {
+	if g := s.untold; g != nil {
+		s.untold = nil
+		s.w.finish(g)
+	}
+}
+
+// fail gives up the connection, and brings a group to its verdicts on others.
+func (s *stretch) fail(g *group, err error) {
+	s.tell()
+	s.drop()
+	s.known.forget()
+	ctx, cancel := context.WithDeadline(context.Background(), g.began.Add(s.w.opts.CommitBudget))
+	defer cancel()
+	failed := func(context.Context, []unit) ([]Verdict, error) { return nil, err }
+	g.verdicts = s.w.resolveWithin(ctx, g.units, false, failed)
+	s.w.finish(g)
+}
+
+// rollback ends the transaction that has begun, and tells whether it could.
+func (s *stretch) rollback() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), attemptTimeout)
+	defer cancel()
+	s.drawn = nil
+	if _, err := s.conn.Exec(ctx, "rollback"); err != nil {
+		s.drop()
+		return false
+	}
+	return true
+}
+
+// release gives the connection back, if there is one.
+func (s *stretch) release() {
+	if s.conn != nil {
+		s.conn.Release()
+		s.conn = nil
+	}
+}
+
+// drop closes the connection, if there is one.
+func (s *stretch) drop() {
+	if s.conn != nil {
+		s.w.drop(context.Background(), s.conn)
+		s.conn = nil
+	}
+}
+
+// refused tells whether an error is Postgres's word that it has rolled back what it was sent.
+func refused(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && !transientClass(pgErr.Code)
+}
+
+// finish tells the callers of a group its verdicts.
+func (w *writer) finish(g *group) {
+	verdicts := g.verdicts
+	for _, it := range g.items {
+		it.verdict, verdicts = verdicts[:len(it.unit):len(it.unit)], verdicts[len(it.unit):]
+		for i, c := range it.unit {
+			w.opts.Observer.Decided(c.Kind, it.verdict[i].Err)
+		}
+		w.leave(it.unit)
+		close(it.done)
+	}
+	took := time.Since(g.began)
+	w.measure(took)
+	w.opts.Observer.Committed(g.commands, g.began.Sub(g.items[0].queued), took)
+	w.taken.Add(int64(-g.commands))
+}
