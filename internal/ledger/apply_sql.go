@@ -230,10 +230,9 @@ func (a *application) journalRows() []any {
 
 // Columns of types that pgx encodes without reflection: these arrays are most of what the write path sends.
 type (
-	uuids         = pgtype.FlatArray[[16]byte]
-	nullableUUIDs = pgtype.FlatArray[pgtype.UUID]
-	nullableInts  = pgtype.FlatArray[pgtype.Int8]
-	nullableTexts = pgtype.FlatArray[pgtype.Text]
+	nullableUUIDs = column[pgtype.UUID]
+	nullableInts  = column[pgtype.Int8]
+	nullableTexts = column[pgtype.Text]
 )
 
 type transactionColumns struct {
