@@ -38,10 +38,10 @@ func (w *writer) run(g *group, k *known) {
 	for n := 1; g != nil && s.conn != nil; n++ {
 		g = s.next(g, n < longestStretch)
 	}
-	s.tell()
-	if s.drawn != nil {
+	if s.drawn != nil { // Before anybody is told, so that the horizon does not wait for it when he looks.
 		s.rollback()
 	}
+	s.tell()
 	s.release()
 }
 
