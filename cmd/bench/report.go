@@ -16,7 +16,7 @@ type report struct {
 	rss, hwm float64
 }
 
-// row is the median rate of one measurement, and what it is held against.
+// row is the median rate of one measurement, and the median of the rounds' ratios to what it is held against.
 type row struct {
 	name   string
 	rate   float64
@@ -74,16 +74,16 @@ func (r *rig) measure(ctx context.Context, title string) (*report, error) {
 }
 
 func (r *rig) report(ctx context.Context, title string, rates map[string][]float64) (*report, error) {
-	uniform, hot := median(rates["uniform"]), median(rates["hot"])
-	plain, plainHot := median(rates["yardstick-uniform"]), median(rates["yardstick-hot"])
-	batch, mint := median(rates["batch"]), median(rates["mint"])
+	against := func(name, of, versus, what string, goal float64) row {
+		return row{name, median(rates[of]), what, ratio(rates[of], rates[versus]), goal}
+	}
 	out := &report{title: title, rows: []row{
-		{"single transfers over HTTP", uniform, "yardstick", uniform / plain, 1.5},
-		{"the same, all into one account", hot, "yardstick, one account", hot / plainHot, 8},
-		{"batches of 1,000 over HTTP", batch, "single transfers", batch / uniform, 4},
-		{"mints over HTTP, 50 pledges", mint, "single transfers", mint / uniform, 0.5},
-		{"yardstick: plain SQL function, 64 clients", plain, "", 1, 0},
-		{"yardstick, one account", plainHot, "", 1, 0},
+		against("single transfers over HTTP", "uniform", "yardstick-uniform", "yardstick", 1.5),
+		against("the same, all into one account", "hot", "yardstick-hot", "yardstick, one account", 8),
+		against("batches of 1,000 over HTTP", "batch", "uniform", "single transfers", 4),
+		against("mints over HTTP, 50 pledges", "mint", "uniform", "single transfers", 0.5),
+		{"yardstick: plain SQL function, 64 clients", median(rates["yardstick-uniform"]), "", 1, 0},
+		{"yardstick, one account", median(rates["yardstick-hot"]), "", 1, 0},
 	}}
 	var err error
 	if out.rss, err = r.memory("VmRSS"); err != nil {
@@ -93,7 +93,7 @@ func (r *rig) report(ctx context.Context, title string, rates map[string][]float
 		return nil, err
 	}
 	if r.opts.OpenLoop {
-		out.openRate = uniform / 3
+		out.openRate = median(rates["uniform"]) / 3
 		latencies, err := r.openLoop(ctx, out.openRate)
 		if err != nil {
 			return nil, err
@@ -101,6 +101,15 @@ func (r *rig) report(ctx context.Context, title string, rates map[string][]float
 		out.p50, out.p99 = percentile(latencies, 0.50), percentile(latencies, 0.99)
 	}
 	return out, nil
+}
+
+// ratio is the median of what the rounds say: the machine's speed changes between rounds, and less within one.
+func ratio(rates, versus []float64) float64 {
+	of := make([]float64, len(rates))
+	for i := range rates {
+		of[i] = rates[i] / versus[i]
+	}
+	return median(of)
 }
 
 func median(values []float64) float64 {
