@@ -35,13 +35,13 @@ func (a *API) createTransfer(w http.ResponseWriter, r *http.Request) error {
 		return v.Err
 	}
 	markReplayed(w, v.Replayed)
-	buf := transferBuffers.Get().(*[]byte)
-	defer transferBuffers.Put(buf)
+	buf := answerBuffers.Get().(*[]byte)
+	defer answerBuffers.Put(buf)
 	*buf = appendTransfer((*buf)[:0], v)
 	return send(w, http.StatusCreated, *buf)
 }
 
-var transferBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 1<<10); return &b }}
+var answerBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 1<<10); return &b }}
 
 // ownerOf is whose accounts a caller may use: a holder only their own; an operator everybody's, for which the ledger has
 // the nil UUID.
@@ -74,7 +74,7 @@ func transferDigest(t *ledger.Transfer, amountText string) uuid.UUID {
 }
 
 // appendTransfer writes a transfer that took effect, as JSON. It is written by hand since the two calls that answer with it are the
-// ones whose speed matters; a test compares it with the contract's type.
+// ones whose speed matters, with a mint's; a test compares it with the contract's type.
 func appendTransfer(b []byte, v ledger.Verdict) []byte {
 	t := v.Transaction
 	p := &t.Postings[0]
