@@ -36,7 +36,8 @@ CROSS JOIN LATERAL (SELECT digest FROM idempotency WHERE idempotency.digest = wa
 	drawOrderSQL = `SELECT ballast_now(), array_agg(nextval('journal_seq')) FROM generate_series(1, $1::int)`
 
 	// One statement writes the journal, its entries for the log and the balances, so that the guards of each see all. Of accounts that were not locked, these refuse
-	// what does not follow from the state that they are in; that they are still open is asked here ($32). Columns are unnested side by side in the SELECT
+	// what does not follow from the state that they are in. That they are still open ($32) is asked of each row as it is locked: one that is not gets a version that there
+	// cannot be, and so the statement ends there. Were it passed over, it might be changed by others before the guards look at it. Columns are unnested side by side in the SELECT
 	// list, which hands rows on as they come; in FROM, each column would be put into a store of its own first, and taken out again.
 	writeJournalSQL = `
 WITH entered AS (
@@ -53,10 +54,11 @@ WITH entered AS (
     INSERT INTO log_entries (seq, entries, bundle) SELECT $29::bigint, $30::integer, $1::bytea WHERE $1 IS NOT NULL
 )
 UPDATE accounts a
-SET debits = n.debits, credits = n.credits, balance = n.credits - n.debits, version = n.version,
+SET debits = n.debits, credits = n.credits, balance = n.credits - n.debits,
+    version = CASE WHEN a.status = 'open' OR NOT $32::boolean THEN n.version ELSE -1 END,
     previous_balance = a.balance, previous_version = a.version, posted_at = $31
 FROM unnest($25::uuid[], $26::bigint[], $27::bigint[], $28::bigint[]) AS n (id, debits, credits, version)
-WHERE a.id = n.id AND (a.status = 'open' OR NOT $32::boolean)`
+WHERE a.id = n.id`
 
 	// What findCreationsSQL finds, this refuses.
 	refuseUsedSQL = `SELECT refuse_used_keys($1)`

@@ -109,7 +109,7 @@ func (w *writer) drop(ctx context.Context, conn *pgxpool.Conn) {
 	}
 }
 
-// errPanicked is the error of a group in which a feature panicked. Nothing of the group was sent to be written.
+// errPanicked is the error of a group in which a feature panicked. Nothing of the group was sent to be written, or it was committed.
 var errPanicked = errors.New("ledger: a step panicked")
 
 func safely(step func() error) (err error) {
@@ -168,7 +168,7 @@ func outcomeOf(err error) outcome {
 		return outcomeAgain
 	case pgErr.Code == "23505" && pgErr.ConstraintName == "transactions_idempotency_key":
 		return outcomeAgain
-	case transientClass(pgErr.Code):
+	case transient(pgErr):
 		if writing {
 			return outcomeUnknown
 		}
@@ -177,14 +177,18 @@ func outcomeOf(err error) outcome {
 	return outcomeRefused
 }
 
-// transientClass has the classes of a server that cannot work now: connection, resources (a full disk), operator
-// intervention, system error, read-only standby.
-func transientClass(code string) bool {
-	switch code[:2] {
+// transient tells whether an error is one of a server that cannot work now, and not of what it was asked: it ended the session, or is of the classes connection,
+// resources (a full disk), operator intervention, system error; or it is a read-only standby.
+func transient(err *pgconn.PgError) bool {
+	switch err.SeverityUnlocalized {
+	case "FATAL", "PANIC":
+		return true
+	}
+	switch err.Code[:2] {
 	case "08", "53", "57", "58":
 		return true
 	}
-	return code == "25006"
+	return err.Code == "25006"
 }
 
 // pause waits before the next attempt, 5 ms at first and up to 500 ms, and tells whether there is time for one.

@@ -21,6 +21,8 @@ const (
 // The groups that follow such a refusal read what they need, the more of them, the more often it happens.
 type known struct {
 	accounts map[uuid.UUID]*balance
+	// through is the server's process behind the connection on which they were seen.
+	through uint32
 	// doubt is how many groups nothing is assumed for, and caution, for how many that will be the next time.
 	doubt, caution int
 }
@@ -46,6 +48,14 @@ func (k *known) keep(a *application) {
 
 // forget is for when it is not known how a group left its accounts.
 func (k *known) forget() { clear(k.accounts) }
+
+// throughConn says on which connection the next groups go. Another one may be to another server, which need not have all that was committed on the one before.
+func (k *known) throughConn(pid uint32) {
+	if k.through != pid {
+		k.forget()
+		k.through = pid
+	}
+}
 
 // wrong is for when Postgres refused a group that was assumed: somebody else writes to its accounts, or a call was made again.
 func (k *known) wrong() {

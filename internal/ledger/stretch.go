@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -10,8 +11,15 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// longestStretch is how many groups follow one another on one connection before the pool may replace it.
-const longestStretch = 1000
+const (
+	// longestStretch is how many groups follow one another on one connection before the pool may replace it.
+	longestStretch = 1000
+	// rollbackTimeout bounds a rollback, for which others wait: past it the connection is closed, which rolls back too.
+	rollbackTimeout = 250 * time.Millisecond
+)
+
+// errMistaken is the error of a group that was refused since what it assumed was not so: it is tried again by what is.
+var errMistaken = errors.New("ledger: a group was assumed wrongly")
 
 // stretch is groups of one worker that follow one another on one connection, for as long as commands wait.
 type stretch struct {
@@ -32,9 +40,10 @@ func (w *writer) run(g *group, k *known) {
 	conn, err := w.pool.Acquire(ctx)
 	s := &stretch{w: w, conn: conn, known: k}
 	if err != nil {
-		s.fail(g, &applyError{phase: phaseReading, err: err})
+		s.fail(g, &applyError{phase: phaseReading, err: err}, false)
 		return
 	}
+	k.throughConn(conn.Conn().PgConn().PID())
 	for n := 1; g != nil && s.conn != nil; n++ {
 		g = s.next(g, n < longestStretch)
 	}
@@ -51,7 +60,7 @@ func (s *stretch) next(g *group, more bool) *group {
 	defer cancel()
 	a, err := s.begin(ctx, g)
 	if err != nil {
-		s.fail(g, &applyError{phase: phaseReading, err: err})
+		s.fail(g, &applyError{phase: phaseReading, err: err}, false)
 		return nil
 	}
 	drawn, err := s.write(ctx, a, g, more)
@@ -66,10 +75,13 @@ func (s *stretch) next(g *group, more bool) *group {
 		s.settle(g, a)
 	case a.assumed && refused(err) && s.rollback():
 		s.known.wrong()
-		s.w.opts.Observer.Assumed(false)
+		s.w.observe(func(o Observer) { o.Assumed(false) })
 		return g // It is read now.
+	case a.assumed && refused(err):
+		s.fail(g, &applyError{phase: phaseReading, err: errMistaken}, false)
+		return nil
 	default:
-		s.fail(g, &applyError{phase: phaseWriting, err: err})
+		s.fail(g, &applyError{phase: phaseWriting, err: err}, a.assumed)
 		return nil
 	}
 	if drawn == nil {
@@ -87,6 +99,7 @@ func (s *stretch) begin(ctx context.Context, g *group) (*application, error) {
 			return a, nil
 		}
 		s.known.mistaken()
+		s.tell() // What is read may have to wait for a lock.
 	}
 	a := newApplication(s.w.identities, g.units)
 	return a, safely(func() error { return a.read(ctx, s.conn, drawn != nil) })
@@ -117,7 +130,7 @@ func (s *stretch) settle(g *group, a *application) {
 	s.known.keep(a)
 	if a.assumed {
 		s.known.right()
-		s.w.opts.Observer.Assumed(true)
+		s.w.observe(func(o Observer) { o.Assumed(true) })
 	}
 	g.verdicts = a.verdicts
 	if a.postponed() {
@@ -139,8 +152,9 @@ func (s *stretch) tell() {
 	}
 }
 
-// fail gives up the connection, and brings a group to its verdicts on others.
-func (s *stretch) fail(g *group, err error) {
+// fail gives up the connection, and brings a group to its verdicts on others. What was assumed and sent holds no locks for which these would wait: if it was lost, it may
+// come to the database yet, and find an account open again that is frozen now. Nobody is told then that nothing has changed.
+func (s *stretch) fail(g *group, err error, assumed bool) {
 	s.tell()
 	s.drop()
 	s.known.forget()
@@ -148,12 +162,19 @@ func (s *stretch) fail(g *group, err error) {
 	defer cancel()
 	failed := func(context.Context, []unit) ([]Verdict, error) { return nil, err }
 	g.verdicts = s.w.resolveWithin(ctx, g.units, false, failed)
+	if assumed && outcomeOf(err) == outcomeUnknown {
+		for i := range g.verdicts {
+			if v := &g.verdicts[i]; errors.Is(v.Err, ErrAccountFrozen) || errors.Is(v.Err, ErrBatchAborted) {
+				v.Err = ErrOutcomeUnknown
+			}
+		}
+	}
 	s.w.finish(g)
 }
 
 // rollback ends the transaction that has begun, and tells whether it could.
 func (s *stretch) rollback() bool {
-	ctx, cancel := context.WithTimeout(context.Background(), attemptTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), rollbackTimeout)
 	defer cancel()
 	s.drawn = nil
 	if _, err := s.conn.Exec(ctx, "rollback"); err != nil {
@@ -182,7 +203,7 @@ func (s *stretch) drop() {
 // refused tells whether an error is Postgres's word that it has rolled back what it was sent.
 func refused(err error) bool {
 	var pgErr *pgconn.PgError
-	return errors.As(err, &pgErr) && !transientClass(pgErr.Code)
+	return errors.As(err, &pgErr) && !transient(pgErr)
 }
 
 // finish tells the callers of a group its verdicts.
@@ -190,14 +211,26 @@ func (w *writer) finish(g *group) {
 	verdicts := g.verdicts
 	for _, it := range g.items {
 		it.verdict, verdicts = verdicts[:len(it.unit):len(it.unit)], verdicts[len(it.unit):]
-		for i, c := range it.unit {
-			w.opts.Observer.Decided(c.Kind, it.verdict[i].Err)
-		}
+		w.observe(func(o Observer) {
+			for i, c := range it.unit {
+				o.Decided(c.Kind, it.verdict[i].Err)
+			}
+		})
 		w.leave(it.unit)
 		close(it.done)
 	}
 	took := time.Since(g.began)
 	w.measure(took)
-	w.opts.Observer.Committed(g.commands, g.began.Sub(g.items[0].queued), took)
+	w.observe(func(o Observer) { o.Committed(g.commands, g.began.Sub(g.items[0].queued), took) })
 	w.taken.Add(int64(-g.commands))
+}
+
+// observe tells the observer something. Groups are told while the next one is on its way: its panic is not one of that.
+func (w *writer) observe(tell func(Observer)) {
+	defer func() {
+		if p := recover(); p != nil {
+			w.opts.Logger.Error("observing the write path panicked", slog.Any("panic", p))
+		}
+	}()
+	tell(w.opts.Observer)
 }
