@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/pg/pgtest"
@@ -142,7 +141,7 @@ func (p *latecomer) serve(client net.Conn) {
 			return
 		}
 		if late {
-			_ = server.(*net.TCPConn).CloseWrite() //nolint:forcetypeassert,errcheck // It is one. The server does what it was sent, and ends.
+			_ = server.(*net.TCPConn).CloseWrite() //nolint:forcetypeassert // It is one. The server does what it was sent, and ends.
 			<-answers
 			close(p.done)
 			return
@@ -161,11 +160,8 @@ func TestWhoeverWasRefusedIsNotPaidLater(t *testing.T) {
 	call := keyedCall(uuid.NewString())
 	p := &latecomer{target: through.Host, mark: call.Digest[:], release: make(chan struct{}), done: make(chan struct{})}
 	through.Host, through.RawQuery = p.listen(t), "sslmode=disable"
-	writes, err := pgxpool.New(t.Context(), through.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(writes.Close)
+	db.AppURL = through.String()
+	writes := oneConnection(t, db)
 	b := openBooks(t, db.App, writes, db.Pool, ledger.Options{})
 	alice, bob := b.account(sch(10)), b.account(sch(10))
 	b.pay(alice, bob, 1)

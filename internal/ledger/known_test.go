@@ -62,13 +62,29 @@ func strangers(t *testing.T) (one, other *books, seen *assumptions, alice, bob u
 	t.Helper()
 	db := pgtest.New(t)
 	seen = &assumptions{}
-	one = openBooks(t, db.App, db.App, db.Pool, ledger.Options{Observer: seen})
+	one = openBooks(t, db.App, oneConnection(t, db), db.Pool, ledger.Options{Observer: seen})
 	other = openBooks(t, db.App, db.App, db.Pool, ledger.Options{})
 	alice, bob = one.account(sch(10)), one.account(sch(10))
 	if v := one.Transfer(t.Context(), transfer(alice, bob, sch(5))); v.Err != nil {
 		t.Fatal(v.Err)
 	}
 	return one, other, seen, alice, bob
+}
+
+// oneConnection is a pool for a write path that always has the same connection: on another one it would know nothing.
+func oneConnection(t *testing.T, db *pgtest.Database) *pgxpool.Pool {
+	t.Helper()
+	config, err := pgxpool.ParseConfig(db.AppURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.MaxConns = 1
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
 }
 
 func (a *assumptions) mustBe(t *testing.T, right, wrong int64) {
@@ -159,17 +175,7 @@ func TestNobodyOvertakesWhoeverMustBeLookedAt(t *testing.T) {
 func TestAWorkerHasOneConnection(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	config, err := pgxpool.ParseConfig(db.AppURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.MaxConns = 1
-	writes, err := pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(writes.Close)
-	b := openBooks(t, db.App, writes, db.Pool, ledger.Options{CommitBudget: time.Minute})
+	b := openBooks(t, db.App, oneConnection(t, db), db.Pool, ledger.Options{CommitBudget: time.Minute})
 	alice, bob := b.account(sch(1)), b.account(0)
 	b.pay(alice, bob, 1)
 	if v := b.behind(transfer(alice, bob, sch(1)))[0]; !errors.Is(v.Err, ledger.ErrInsufficientFunds) {
