@@ -39,6 +39,7 @@ var floors = [][]string{
 	{"internal/pg/pgtest"},
 	{"api", "db", "internal", "internal/pg"},
 	{"internal/id", "internal/leaf", "internal/money", "internal/outbound", "internal/outbound/outboundtest", "internal/pg/embedded", "internal/problem", "internal/strictjson", "internal/sumtree", "internal/webhook", "internal/witness"},
+	{"internal/filelock"},
 	{"examples/provider"}, // Somebody else's program: it has nothing of ours.
 }
 
@@ -55,7 +56,7 @@ var testSupport = []string{"internal/pg/pgtest", "internal/outbound/outboundtest
 // would believe it.
 var (
 	independent = []string{"cmd/ballast-verify", "internal/verify"}
-	shared      = []string{"internal/witness", "internal/sumtree"}
+	shared      = []string{"internal/witness", "internal/sumtree", "internal/filelock"}
 )
 
 // goPackage is what go list says of a package.

@@ -1,14 +1,11 @@
 package ledger
 
 import (
-	"bytes"
 	"context"
-	"slices"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ballast-compute/ballast/internal/pg"
@@ -101,12 +98,13 @@ func (a *application) queueReads(b *pgx.Batch) {
 		}
 	}
 	ids = sortedUnique(ids)
-	b.Queue(lockAccountsSQL, ids).Query(a.scanAccounts)
-	b.Queue(findDigestsSQL, digests).Query(func(rows pgx.Rows) (err error) {
+	keys := digests.column()
+	b.Queue(lockAccountsSQL, ids.column()).Query(a.scanAccounts)
+	b.Queue(findDigestsSQL, keys).Query(func(rows pgx.Rows) (err error) {
 		a.hits, err = pgx.CollectRows(rows, pgx.RowTo[int64])
 		return err
 	})
-	b.Queue(findCreationsSQL, digests).Query(func(rows pgx.Rows) (err error) {
+	b.Queue(findCreationsSQL, keys).Query(func(rows pgx.Rows) (err error) {
 		a.usedUp, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
 		return err
 	})
@@ -170,7 +168,7 @@ func (a *application) readFound(ctx context.Context, conn *pgxpool.Conn) error {
 func (a *application) write(ctx context.Context, conn *pgxpool.Conn, ahead *pgx.Batch, sent func()) error {
 	b := &pgx.Batch{}
 	if a.assumed {
-		b.Queue(refuseUsedSQL, a.digests())
+		b.Queue(refuseUsedSQL, a.digests().column())
 	}
 	if len(a.accepted) > 0 {
 		if logged {
@@ -180,7 +178,9 @@ func (a *application) write(ctx context.Context, conn *pgxpool.Conn, ahead *pgx.
 				return err
 			}
 		}
-		b.Queue(writeJournalSQL, a.journalRows()...)
+		columns := journals.Get().(*journal) //nolint:forcetypeassert // nothing else is in there
+		defer journals.Put(columns)
+		b.Queue(writeJournalSQL, a.rows(columns)...)
 	}
 	writes := &Writes{batch: b, once: make(map[any]Rows)}
 	for _, s := range a.steps {
@@ -207,117 +207,10 @@ func (a *application) digests() uuids {
 	return digests
 }
 
-// journalRows returns the parameters of writeJournalSQL: the columns of each table as arrays. The bundle, which is more than half of their bytes, is the first: pgx has two
-// buffers for them that begin small and grow by a quarter at a time, each time copied.
-func (a *application) journalRows() []any {
-	var t transactionColumns
-	t.grow(len(a.accepted))
-	var p postingColumns
-	p.grow(len(a.accepted))
-	for _, entered := range a.accepted {
-		t.add(entered)
-		for line := range entered.Postings {
-			p.add(entered.Seq, int16(line), &entered.Postings[line]) // A transaction has few lines.
-		}
-	}
-	n := a.newBalances()
-	return []any{
-		a.bundle,
-		t.seq, t.id, t.kind, t.lines, t.caller, t.digest, t.request, t.subject, t.epoch, t.reverses, t.reference, t.metadata, t.details,
-		p.seq, p.line, p.from, p.to, p.asset, p.amount, p.fromBalance, p.fromVersion, p.toBalance, p.toVersion,
-		n.id, n.debits, n.credits, n.version,
-		a.accepted[0].Seq, len(a.accepted), a.book.at, a.assumed,
-	}
-}
-
-// Columns of types that pgx encodes without reflection: these arrays are most of what the write path sends.
-type (
-	nullableUUIDs = column[pgtype.UUID]
-	nullableInts  = column[pgtype.Int8]
-	nullableTexts = column[pgtype.Text]
-)
-
-type transactionColumns struct {
-	seq                          []int64
-	id, caller, digest, request  uuids
-	kind                         []string
-	lines                        []int16
-	subject, epoch               nullableUUIDs
-	reverses                     nullableInts
-	reference, metadata, details nullableTexts
-}
-
-func (c *transactionColumns) grow(n int) {
-	c.seq, c.lines, c.kind = make([]int64, 0, n), make([]int16, 0, n), make([]string, 0, n)
-	c.id, c.caller, c.digest, c.request = make(uuids, 0, n), make(uuids, 0, n), make(uuids, 0, n), make(uuids, 0, n)
-	c.subject, c.epoch, c.reverses = make(nullableUUIDs, 0, n), make(nullableUUIDs, 0, n), make(nullableInts, 0, n)
-	c.reference, c.metadata, c.details = make(nullableTexts, 0, n), make(nullableTexts, 0, n), make(nullableTexts, 0, n)
-}
-
-func (c *transactionColumns) add(t *Transaction) {
-	c.seq = append(c.seq, t.Seq)
-	c.id = append(c.id, t.ID)
-	c.kind = append(c.kind, string(t.Kind))
-	c.lines = append(c.lines, int16(len(t.Postings))) //nolint:gosec // a transaction has few lines
-	c.caller = append(c.caller, t.Caller)
-	c.digest = append(c.digest, t.digest)
-	c.request = append(c.request, t.request)
-	c.subject = append(c.subject, pgtype.UUID{Bytes: t.Subject, Valid: t.Subject != uuid.Nil})
-	c.epoch = append(c.epoch, pgtype.UUID{Bytes: t.Epoch, Valid: t.Epoch != uuid.Nil})
-	c.reverses = append(c.reverses, pgtype.Int8{Int64: t.Reverses, Valid: t.Reverses != 0})
-	c.reference = append(c.reference, pgtype.Text{String: t.Reference, Valid: t.Reference != ""})
-	c.metadata = append(c.metadata, pgtype.Text{String: string(t.Metadata), Valid: t.Metadata != nil})
-	c.details = append(c.details, pgtype.Text{String: string(t.Details), Valid: t.Details != nil})
-}
-
-type postingColumns struct {
-	seq                                                    []int64
-	line                                                   []int16
-	from, to                                               uuids
-	asset                                                  []string
-	amount, fromBalance, fromVersion, toBalance, toVersion []int64
-}
-
-func (c *postingColumns) grow(n int) {
-	c.seq, c.line, c.asset = make([]int64, 0, n), make([]int16, 0, n), make([]string, 0, n)
-	c.from, c.to, c.amount = make(uuids, 0, n), make(uuids, 0, n), make([]int64, 0, n)
-	c.fromBalance, c.fromVersion = make([]int64, 0, n), make([]int64, 0, n)
-	c.toBalance, c.toVersion = make([]int64, 0, n), make([]int64, 0, n)
-}
-
-func (c *postingColumns) add(seq int64, line int16, p *Posting) {
-	c.seq, c.line = append(c.seq, seq), append(c.line, line)
-	c.from, c.to = append(c.from, p.From), append(c.to, p.To)
-	c.asset, c.amount = append(c.asset, p.Asset), append(c.amount, p.Amount)
-	c.fromBalance, c.fromVersion = append(c.fromBalance, p.FromBalance), append(c.fromVersion, p.FromVersion)
-	c.toBalance, c.toVersion = append(c.toBalance, p.ToBalance), append(c.toVersion, p.ToVersion)
-}
-
-type balanceColumns struct {
-	id                       uuids
-	debits, credits, version []int64
-}
-
-// newBalances returns the accounts that the group changed, in the order of their ids: what was not locked before is locked in that order.
-func (a *application) newBalances() balanceColumns {
-	changed := make([]*balance, 0, len(a.book.accounts))
-	for _, n := range a.book.accounts {
-		if n.version != n.committed {
-			changed = append(changed, n)
-		}
-	}
-	slices.SortFunc(changed, func(x, y *balance) int { return bytes.Compare(x.id[:], y.id[:]) })
-	var c balanceColumns
-	for _, n := range changed {
-		c.id = append(c.id, n.id)
-		c.debits, c.credits = append(c.debits, n.debits), append(c.credits, n.credits)
-		c.version = append(c.version, n.version)
-	}
-	return c
-}
-
-// sortedUnique orders ids as Postgres does, so that every group locks in the same order.
-func sortedUnique(ids uuids) uuids {
-	slices.SortFunc(ids, func(x, y [16]byte) int { return bytes.Compare(x[:], y[:]) })
-	return slices.Compact(ids)
+// rows returns the parameters of writeJournalSQL. The bundle, which is more than half of their bytes, is the first, with the room for all: pgx would begin with little, and
+// grow by a quarter at a time, each time copied.
+func (a *application) rows(j *journal) []any {
+	j.fill(a)
+	columns := j.parameters()
+	return append(append([]any{&pg.Bytes{Bytes: a.bundle, Ahead: pg.Size(columns...)}}, columns...), a.accepted[0].Seq, len(a.accepted), a.book.at, a.assumed)
 }

@@ -1,33 +1,144 @@
 package ledger
 
-import "github.com/jackc/pgx/v5/pgtype"
+import (
+	"bytes"
+	"slices"
+	"sync"
 
-// column is a column of values that pgx encodes as an array. It is given pointers into the column: of each value itself it would have a copy made on the heap.
-type column[T any] []T
+	"github.com/google/uuid"
 
-// Dimensions implements [pgtype.ArrayGetter].
-func (c column[T]) Dimensions() []pgtype.ArrayDimension { return pgtype.FlatArray[T](c).Dimensions() }
+	"github.com/ballast-compute/ballast/internal/pg"
+)
 
-// Index implements [pgtype.ArrayGetter].
-func (c column[T]) Index(i int) any { return &c[i] }
-
-// IndexType implements [pgtype.ArrayGetter].
-func (c column[T]) IndexType() any { return new(T) }
-
-// uuids is a column of UUIDs, none of which is null.
+// uuids are UUIDs in order, as Postgres has it.
 type uuids [][16]byte
 
-// Dimensions implements [pgtype.ArrayGetter].
-func (u uuids) Dimensions() []pgtype.ArrayDimension { return column[[16]byte](u).Dimensions() }
+// column returns them as a parameter.
+func (u uuids) column() *pg.UUIDs {
+	c := &pg.UUIDs{}
+	for _, id := range u {
+		c.Add(id)
+	}
+	return c
+}
 
-// Index implements [pgtype.ArrayGetter].
-func (u uuids) Index(i int) any { return (*uuidValue)(&u[i]) }
+// journal is the columns that writeJournalSQL writes: they are most of what the write path sends.
+type journal struct {
+	transactions struct {
+		seq, reverses                               pg.BigInts
+		id, caller, digest, request, subject, epoch pg.UUIDs
+		lines                                       pg.SmallInts
+		kind, reference, metadata, details          pg.Texts
+	}
+	postings struct {
+		seq, amount, fromBalance, fromVersion, toBalance, toVersion pg.BigInts
+		line                                                        pg.SmallInts
+		from, to                                                    pg.UUIDs
+		asset                                                       pg.Texts
+	}
+	accounts struct {
+		id                       pg.UUIDs
+		debits, credits, version pg.BigInts
+	}
+}
 
-// IndexType implements [pgtype.ArrayGetter].
-func (u uuids) IndexType() any { return new(uuidValue) }
+// journals has room for the columns of groups, from one to the next.
+var journals = sync.Pool{New: func() any { return &journal{} }}
 
-// uuidValue is a UUID as pgx takes it from a pointer.
-type uuidValue [16]byte
+// parameters returns those of writeJournalSQL from its second on.
+func (j *journal) parameters() []any {
+	t, p, a := &j.transactions, &j.postings, &j.accounts
+	return []any{
+		&t.seq, &t.id, &t.kind, &t.lines, &t.caller, &t.digest, &t.request, &t.subject, &t.epoch, &t.reverses, &t.reference, &t.metadata, &t.details,
+		&p.seq, &p.line, &p.from, &p.to, &p.asset, &p.amount, &p.fromBalance, &p.fromVersion, &p.toBalance, &p.toVersion,
+		&a.id, &a.debits, &a.credits, &a.version,
+	}
+}
 
-// UUIDValue implements [pgtype.UUIDValuer].
-func (u *uuidValue) UUIDValue() (pgtype.UUID, error) { return pgtype.UUID{Bytes: *u, Valid: true}, nil }
+// fill replaces what is in the columns by an application's rows.
+func (j *journal) fill(a *application) {
+	for _, c := range j.parameters() {
+		c.(interface{ Reset() }).Reset() //nolint:forcetypeassert // each is a column
+	}
+	for _, t := range a.accepted {
+		j.addTransaction(t)
+		for line := range t.Postings {
+			j.addPosting(t.Seq, int16(line), &t.Postings[line])
+		}
+	}
+	for _, n := range a.changed() {
+		j.accounts.id.Add(n.id)
+		j.accounts.debits.Add(n.debits)
+		j.accounts.credits.Add(n.credits)
+		j.accounts.version.Add(n.version)
+	}
+}
+
+func (j *journal) addTransaction(t *Transaction) {
+	c := &j.transactions
+	c.seq.Add(t.Seq)
+	c.id.Add(t.ID)
+	c.kind.Add(string(t.Kind))
+	c.lines.Add(int16(len(t.Postings))) //nolint:gosec // a transaction has few lines
+	c.caller.Add(t.Caller)
+	c.digest.Add(t.digest)
+	c.request.Add(t.request)
+	addUUID(&c.subject, t.Subject)
+	addUUID(&c.epoch, t.Epoch)
+	if t.Reverses == 0 {
+		c.reverses.Null()
+	} else {
+		c.reverses.Add(t.Reverses)
+	}
+	addText(&c.reference, t.Reference)
+	addText(&c.metadata, string(t.Metadata))
+	addText(&c.details, string(t.Details))
+}
+
+func (j *journal) addPosting(seq int64, line int16, p *Posting) {
+	c := &j.postings
+	c.seq.Add(seq)
+	c.line.Add(line)
+	c.from.Add(p.From)
+	c.to.Add(p.To)
+	c.asset.Add(p.Asset)
+	c.amount.Add(p.Amount)
+	c.fromBalance.Add(p.FromBalance)
+	c.fromVersion.Add(p.FromVersion)
+	c.toBalance.Add(p.ToBalance)
+	c.toVersion.Add(p.ToVersion)
+}
+
+func addUUID(c *pg.UUIDs, v uuid.UUID) {
+	if v == uuid.Nil {
+		c.Null()
+		return
+	}
+	c.Add(v)
+}
+
+func addText(c *pg.Texts, v string) {
+	if v == "" {
+		c.Null()
+		return
+	}
+	c.Add(v)
+}
+
+// changed returns the accounts that the application changes, in the order of their ids: what was not locked before is locked in that order.
+func (a *application) changed() []*balance {
+	changed := make([]*balance, 0, len(a.book.accounts))
+	for _, n := range a.book.accounts {
+		if n.version != n.committed {
+			changed = append(changed, n)
+		}
+	}
+	slices.SortFunc(changed, func(x, y *balance) int { return bytes.Compare(x.id[:], y.id[:]) })
+	return changed
+}
+
+// sortedUnique orders ids as Postgres does, so that every group locks in the same order.
+func sortedUnique(ids uuids) uuids {
+	slices.SortFunc(ids, func(x, y [16]byte) int { return bytes.Compare(x[:], y[:]) })
+	return slices.Compact(ids)
+}

@@ -33,11 +33,12 @@ func BenchmarkEncode(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	columns := &journal{}
 	var encoder pgx.ExtendedQueryBuilder
 	out := pgproto3.NewFrontend(bytes.NewReader(nil), io.Discard)
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := encoder.Build(conn.Conn().TypeMap(), statement, a.journalRows()); err != nil {
+		if err := encoder.Build(conn.Conn().TypeMap(), statement, a.rows(columns)); err != nil {
 			b.Fatal(err)
 		}
 		out.SendBind(&pgproto3.Bind{ParameterFormatCodes: encoder.ParamFormats, Parameters: encoder.ParamValues})

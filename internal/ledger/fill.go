@@ -90,7 +90,7 @@ func bundleOf(ctx context.Context, tx pgx.Tx, transactions []*Transaction) ([]by
 			ids = append(ids, [16]byte(p.From), [16]byte(p.To))
 		}
 	}
-	rows, err := tx.Query(ctx, identifySQL, sortedUnique(ids))
+	rows, err := tx.Query(ctx, identifySQL, sortedUnique(ids).column())
 	if err != nil {
 		return nil, err
 	}

@@ -63,7 +63,7 @@ func (a *application) identify(b *pgx.Batch, ids uuids) {
 	if len(unknown) == 0 {
 		return
 	}
-	b.Queue(identifySQL, unknown).Query(func(rows pgx.Rows) error {
+	b.Queue(identifySQL, unknown.column()).Query(func(rows pgx.Rows) error {
 		found, err := scanIdentities(rows)
 		for _, account := range found {
 			a.identified[account.ID] = account

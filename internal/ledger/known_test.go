@@ -13,6 +13,7 @@ import (
 
 	"github.com/ballast-compute/ballast/internal/idempotency"
 	"github.com/ballast-compute/ballast/internal/ledger"
+	"github.com/ballast-compute/ballast/internal/pg"
 	"github.com/ballast-compute/ballast/internal/pg/pgtest"
 )
 
@@ -74,12 +75,7 @@ func strangers(t *testing.T) (one, other *books, seen *assumptions, alice, bob u
 // oneConnection is a pool for a write path that always has the same connection: on another one it would know nothing.
 func oneConnection(t *testing.T, db *pgtest.Database) *pgxpool.Pool {
 	t.Helper()
-	config, err := pgxpool.ParseConfig(db.AppURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.MaxConns = 1
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	pool, err := pg.Open(t.Context(), pg.Config{URL: db.AppURL, MaxConns: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

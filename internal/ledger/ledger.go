@@ -91,8 +91,8 @@ type Ledger struct {
 	writer *writer
 }
 
-// New starts the write path on a pool, which must belong to it alone: it takes one connection per worker. Reads take
-// theirs from reads.
+// New starts the write path on a pool of pg.Open's, which must belong to it alone: it takes one connection per worker. Reads take
+// theirs from reads, another such pool.
 func New(reads, writes *pgxpool.Pool, opts Options) *Ledger {
 	return &Ledger{pool: reads, writer: startWriter(writes, opts.withDefaults())}
 }

@@ -5,9 +5,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/ballast-compute/ballast/internal/ledger"
+	"github.com/ballast-compute/ballast/internal/pg"
 	"github.com/ballast-compute/ballast/internal/pg/pgtest"
 )
 
@@ -38,7 +37,7 @@ func separator(url string) string {
 // exercise has forty callers at once on a write path of its own.
 func exercise(t *testing.T, db *pgtest.Database, url string) {
 	t.Helper()
-	pool, err := pgxpool.New(t.Context(), url)
+	pool, err := pg.Open(t.Context(), pg.Config{URL: url})
 	if err != nil {
 		t.Fatal(err)
 	}

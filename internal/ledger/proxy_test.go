@@ -12,10 +12,10 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
+	"github.com/ballast-compute/ballast/internal/pg"
 	"github.com/ballast-compute/ballast/internal/pg/pgtest"
 )
 
@@ -134,7 +134,7 @@ func TestLostCommitsAreResolved(t *testing.T) {
 	thief.target = through.Host
 	through.Host = thief.listen(t)
 	through.RawQuery = "sslmode=disable" // It reads along.
-	writes, err := pgxpool.New(t.Context(), through.String())
+	writes, err := pg.Open(t.Context(), pg.Config{URL: through.String()})
 	if err != nil {
 		t.Fatal(err)
 	}

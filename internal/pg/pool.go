@@ -76,7 +76,7 @@ func poolConfig(config Config) (*pgxpool.Config, error) {
 	pc.HealthCheckPeriod = healthCheckPeriod
 	pc.PingTimeout = pingTimeout
 	pc.ConnConfig.Tracer = config.Tracer
-	pc.AfterConnect = knowUUIDs
+	pc.AfterConnect = KnowTypes
 	if pc.ConnConfig.ConnectTimeout == 0 || pc.ConnConfig.ConnectTimeout > time.Minute {
 		pc.ConnConfig.ConnectTimeout = defaultConnectTimeout
 	}

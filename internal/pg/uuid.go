@@ -13,9 +13,10 @@ import (
 // those are all that pgx knows of it: a tenth of the API's time under mints went there.
 type uuidCodec struct{ pgtype.UUIDCodec }
 
-// knowUUIDs makes a new connection use uuidCodec.
-func knowUUIDs(_ context.Context, conn *pgx.Conn) error {
+// KnowTypes makes a new connection use this package's codecs: it is the AfterConnect of every pool.
+func KnowTypes(_ context.Context, conn *pgx.Conn) error {
 	registerUUIDs(conn.TypeMap())
+	registerColumns(conn.TypeMap())
 	return nil
 }
 

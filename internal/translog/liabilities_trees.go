@@ -9,8 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"syscall"
 
+	"github.com/ballast-compute/ballast/internal/filelock"
 	"github.com/ballast-compute/ballast/internal/sumtree"
 )
 
@@ -92,16 +92,12 @@ func (t trees) lock() (unlock func(), err error) {
 	if err := os.MkdirAll(t.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("translog: trees of liabilities: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(t.dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	unlock, err = filelock.Try(filepath.Join(t.dir, "lock"), 0o600)
+	if errors.Is(err, filelock.ErrLocked) {
+		return nil, ErrLiabilitiesBusy
+	}
 	if err != nil {
 		return nil, fmt.Errorf("translog: trees of liabilities: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close() //nolint:errcheck,gosec // nothing was written
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, ErrLiabilitiesBusy
-		}
-		return nil, fmt.Errorf("translog: trees of liabilities: %w", err)
-	}
-	return func() { f.Close() }, nil //nolint:errcheck,gosec // closing gives the lock back, and nothing was written
+	return unlock, nil
 }

@@ -12,9 +12,10 @@ import (
 	"slices"
 	"strconv"
 	"sync/atomic"
-	"syscall"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/ballast-compute/ballast/internal/filelock"
 )
 
 // tileHeight is that of C2SP tlog-tiles: 256 hashes to a full tile.
@@ -57,28 +58,18 @@ func (s *Store) Private() string { return filepath.Join(s.dir, "private") }
 
 // Lock makes the caller the only one who writes to the store, in this process and in all others of this file system, until it calls unlock. The lock of a
 // process that dies is gone with it. It returns ErrBusy at once if another has it.
-func (s *Store) Lock() (unlock func(), err error) { return s.lock(syscall.LOCK_EX | syscall.LOCK_NB) }
-
-func (s *Store) lock(how int) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(s.dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // a name of ours in the directory of whoever runs the server
-	if err != nil {
-		return nil, fmt.Errorf("translog: lock the store: %w", err)
+func (s *Store) Lock() (unlock func(), err error) {
+	unlock, err = filelock.Try(s.lock(), 0o600)
+	if errors.Is(err, filelock.ErrLocked) {
+		return nil, ErrBusy
 	}
-	for err = syscall.EINTR; errors.Is(err, syscall.EINTR); { // The runtime's own signals cut a wait short.
-		err = syscall.Flock(int(f.Fd()), how)
-	}
-	if err != nil {
-		f.Close() //nolint:errcheck,gosec // nothing was written
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, ErrBusy
-		}
-		return nil, fmt.Errorf("translog: lock the store: %w", err)
-	}
-	return func() { f.Close() }, nil //nolint:errcheck,gosec // closing gives the lock back, and nothing was written
+	return unlock, err
 }
 
+func (s *Store) lock() string { return filepath.Join(s.dir, "lock") }
+
 // wait is Lock for one who has something short to write: it waits until it has the lock.
-func (s *Store) wait() (unlock func(), err error) { return s.lock(syscall.LOCK_EX) }
+func (s *Store) wait() (unlock func(), err error) { return filelock.Wait(s.lock(), 0o600) }
 
 // Head returns the last checkpoint that was signed, as it was signed, or nil before the first.
 func (s *Store) Head() ([]byte, error) {

@@ -13,7 +13,8 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
-	"time"
+
+	"github.com/ballast-compute/ballast/internal/filelock"
 )
 
 // ErrState is returned if what the witness remembers of a log is damaged or partly missing. Then it signs nothing more for that log: its operator has
@@ -25,9 +26,6 @@ const stateMagic = "ballast witness state v1\n"
 
 // maxStateBytes has room for any checkpoint, which is cosigned.
 const maxStateBytes = int64(len(stateMagic)) + 2*sha256.Size + 1 + 2*MaxCheckpointBytes
-
-// lockRetry is how often a lock that another process has is asked for.
-const lockRetry = 2 * time.Millisecond
 
 // state is the directory that has for each log, named by the SHA-256 of its origin, the last checkpoint (.latest), and the same with the
 // cosignature (.cosigned), which is only for showing. All methods but cosigned expect the log to be locked.
@@ -64,13 +62,13 @@ func (s *state) lock(ctx context.Context, origin string) (unlock func(), err err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	file, err := s.lockFile(ctx, s.path(origin, ".lock"))
+	let, err := filelock.WaitContext(ctx, s.path(origin, ".lock"), 0o600)
 	if err != nil {
 		<-turn
 		return nil, err
 	}
 	return func() {
-		_ = file.Close() // Which lets go of the lock, as the end of the process does.
+		let()
 		<-turn
 	}, nil
 }
@@ -82,29 +80,6 @@ func (s *state) turnOf(origin string) chan struct{} {
 		s.local[origin] = make(chan struct{}, 1)
 	}
 	return s.local[origin]
-}
-
-func (s *state) lockFile(ctx context.Context, path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // Its name is a hash.
-	if err != nil {
-		return nil, err
-	}
-	retry := time.NewTicker(lockRetry)
-	defer retry.Stop()
-	for {
-		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return file, nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			return nil, errors.Join(err, file.Close())
-		}
-		select {
-		case <-retry.C:
-		case <-ctx.Done():
-			return nil, errors.Join(ctx.Err(), file.Close())
-		}
-	}
 }
 
 // latest returns the last checkpoint as it was signed by the log, or nil if there is none yet. It returns [ErrState] if it is not as it was
