@@ -11,8 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
+	"github.com/ballast-compute/ballast/internal/pg"
 	"github.com/ballast-compute/ballast/internal/pg/embedded"
 )
 
@@ -54,7 +53,7 @@ func TestAFullDiskIsNoFalseSuccess(t *testing.T) {
 	t.Cleanup(func() { _ = server.StopNow() })
 	env := []string{"DATABASE_URL=" + server.SuperuserURL("postgres")}
 	runBinary(t, env, "migrate", "up").want(t, 0)
-	owner, err := pgxpool.New(t.Context(), server.SuperuserURL("postgres"))
+	owner, err := pg.Open(t.Context(), pg.Config{URL: server.SuperuserURL("postgres")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/id"
 	"github.com/ballast-compute/ballast/internal/ledger"
 	"github.com/ballast-compute/ballast/internal/money"
+	"github.com/ballast-compute/ballast/internal/pg"
 	"github.com/ballast-compute/ballast/internal/pg/embedded"
 )
 
@@ -97,9 +98,12 @@ func (r *rig) startPostgres(ctx context.Context) error {
 			return err
 		}
 	}
-	r.owner, err = pgxpool.New(ctx, r.server.SuperuserURL("ballast"))
+	r.owner, err = pg.Open(ctx, pg.Config{URL: r.server.SuperuserURL("ballast")})
+	if err != nil {
+		return err
+	}
 	r.cleanup = append(r.cleanup, func() { r.owner.Close() })
-	return err
+	return nil
 }
 
 func (r *rig) exec(ctx context.Context, database, sql string) error {

@@ -21,6 +21,9 @@ type column struct {
 // arrayHeader is its dimensions, whether there are nulls, the type, its length and the index of the first element, of four bytes each.
 const arrayHeader = 20
 
+// GoString is what an error of pgx says of it: not what is in it.
+func (c *column) GoString() string { return fmt.Sprintf("a column of %d values", c.length+c.nulls) }
+
 // Reset takes all values out, and keeps the room.
 func (c *column) Reset() { *c = column{elements: c.elements[:0]} }
 

@@ -3,6 +3,7 @@ package pg
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -92,6 +93,18 @@ func TestAColumnOfAnotherTypeIsRefused(t *testing.T) {
 	}
 	if wire, err := m.Encode(pgtype.Int8ArrayOID, pgtype.TextFormatCode, &c, nil); err == nil {
 		t.Errorf("the binary form went as text: %x", wire)
+	}
+}
+
+// What cannot be encoded is not told either.
+func TestErrorsOfColumnsDoNotTellValues(t *testing.T) {
+	t.Parallel()
+	var c Texts
+	c.Add("secret")
+	c.Null()
+	_, err := pgtype.NewMap().Encode(pgtype.TextArrayOID, pgtype.BinaryFormatCode, &c, nil)
+	if err == nil || !strings.Contains(err.Error(), "a column of 2 values") || strings.Contains(err.Error(), "0x73") {
+		t.Error(err)
 	}
 }
 
