@@ -140,6 +140,7 @@ func (a *application) scanAccounts(rows pgx.Rows) error {
 			a.book.at = n.postedAt
 		}
 		a.book.accounts[n.id] = n
+		a.book.involved = append(a.book.involved, n)
 	}
 	return rows.Err()
 }

@@ -13,7 +13,9 @@ import (
 
 // Book is the locked accounts of one group, as the commands decided so far leave them.
 type Book struct {
+	// accounts has those of the group, and may have others; involved are those of the group alone, each once.
 	accounts map[uuid.UUID]*balance
+	involved []*balance
 	// at is the time of the group: never before that of an earlier posting to any of its accounts.
 	at time.Time
 	// undo has the accounts as they were before the unit that is being decided.
@@ -38,6 +40,8 @@ type balance struct {
 	// committed is the version that was found, or assumed.
 	committed int64
 	postedAt  time.Time
+	// turn is the last of known's turns that the account was in.
+	turn uint64
 }
 
 func (b *balance) amount() int64 { return b.credits - b.debits }

@@ -127,8 +127,8 @@ func addText(c *pg.Texts, v string) {
 
 // changed returns the accounts that the application changes, in the order of their ids: what was not locked before is locked in that order.
 func (a *application) changed() []*balance {
-	changed := make([]*balance, 0, len(a.book.accounts))
-	for _, n := range a.book.accounts {
+	changed := make([]*balance, 0, len(a.book.involved))
+	for _, n := range a.book.involved {
 		if n.version != n.committed {
 			changed = append(changed, n)
 		}

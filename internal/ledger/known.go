@@ -21,6 +21,8 @@ const (
 // The groups that follow such a refusal read what they need, the more of them, the more often it happens.
 type known struct {
 	accounts map[uuid.UUID]*balance
+	// turn counts the groups for which accounts were looked up.
+	turn uint64
 	// through is the server's process behind the connection on which they were seen.
 	through uint32
 	// doubt is how many groups nothing is assumed for, and caution, for how many that will be the next time.
@@ -31,12 +33,12 @@ func newKnown() *known { return &known{accounts: make(map[uuid.UUID]*balance)} }
 
 // keep takes the accounts of an application as it left them.
 func (k *known) keep(a *application) {
-	for id, n := range a.book.accounts {
+	for _, n := range a.book.involved {
 		if n.version != n.committed {
 			n.postedAt = a.book.at
 		}
 		n.committed = n.version
-		k.accounts[id] = n
+		k.accounts[n.id] = n
 	}
 	for id := range k.accounts {
 		if len(k.accounts) <= maxKnown {
@@ -92,7 +94,7 @@ func (o *order) scan(row pgx.Row) error { return row.Scan(&o.now, &o.seqs) }
 // assume takes the accounts of an application to be as they are known, instead of reading them. It tells whether that can be done: they are known, no rule of a feature
 // is asked, and there are enough places. The places were drawn after whatever is known was: the order of the journal is that of the versions.
 func (a *application) assume(k *known, o *order) bool {
-	accounts := make(map[uuid.UUID]*balance, 2*len(a.units))
+	k.turn++
 	drawn := 0
 	for _, u := range a.units {
 		for _, c := range u {
@@ -105,14 +107,17 @@ func (a *application) assume(k *known, o *order) bool {
 					if !ok {
 						return false
 					}
-					accounts[id] = n
+					if n.turn != k.turn {
+						n.turn = k.turn
+						a.book.involved = append(a.book.involved, n)
+					}
 				}
 			}
 		}
 	}
-	ids := make(uuids, 0, len(accounts))
-	for id, n := range accounts {
-		ids = append(ids, id)
+	ids := make(uuids, 0, len(a.book.involved))
+	for _, n := range a.book.involved {
+		ids = append(ids, n.id)
 		if n.postedAt.After(a.book.at) {
 			a.book.at = n.postedAt
 		}
@@ -121,7 +126,7 @@ func (a *application) assume(k *known, o *order) bool {
 	if len(a.identities.find(ids, a.identified)) > 0 {
 		return false
 	}
-	a.assumed, a.book.accounts = true, accounts
+	a.assumed, a.book.accounts = true, k.accounts
 	a.take(o)
 	return true
 }
