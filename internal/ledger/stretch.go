@@ -105,17 +105,26 @@ func (s *stretch) begin(ctx context.Context, g *group) (*application, error) {
 	return a, safely(func() error { return a.read(ctx, s.conn, drawn != nil) })
 }
 
-// write decides an application and sends what it writes. Behind its commit goes the beginning of the transaction that comes next, if more may come and does: as
+// expected is how many commands may be in the group that comes next: those that wait, and as many as are told once this one is sent, since whoever is told asks
+// again while others are busy.
+func (s *stretch) expected() int {
+	n := int(s.w.waiting.Load())
+	if s.untold != nil {
+		n += s.untold.commands
+	}
+	return n
+}
+
+// write decides an application and sends what it writes. Behind its commit goes the beginning of the transaction that comes next, if more may come and is expected: as
 // the callers of the group before are told only once this one is sent, they do not keep it from being sent.
 func (s *stretch) write(ctx context.Context, a *application, g *group, more bool) (drawn *order, err error) {
 	err = safely(func() error {
 		a.decide()
 		var behind *pgx.Batch
-		waiting := int(s.w.waiting.Load())
-		if more && waiting > 0 && !a.postponed() && s.known.trusted() {
+		if next := s.expected(); more && next > 0 && !a.postponed() && s.known.trusted() {
 			behind, drawn = &pgx.Batch{}, &order{}
 			queueBegin(behind)
-			behind.Queue(drawOrderSQL, min(s.w.opts.MaxBatch, max(waiting, g.commands))).QueryRow(drawn.scan)
+			behind.Queue(drawOrderSQL, min(s.w.opts.MaxBatch, max(next, g.commands))).QueryRow(drawn.scan)
 		}
 		return a.write(ctx, s.conn, behind, func() {
 			s.w.sealed(a.entered)
