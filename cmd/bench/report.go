@@ -36,7 +36,7 @@ func (r *rig) measure(ctx context.Context, title string) (*report, error) {
 		{"uniform", func() (float64, error) {
 			return r.closedLoop(ctx, workload{batch: 1, connections: r.opts.Connections})
 		}},
-		{"batch", func() (float64, error) { return r.closedLoop(ctx, workload{batch: 1000, connections: 8}) }},
+		{"batch", func() (float64, error) { return r.closedLoop(ctx, workload{batch: 1000, connections: 16}) }},
 		{"mint", func() (float64, error) {
 			return r.closedLoop(ctx, workload{mint: true, batch: 1, connections: r.opts.Connections})
 		}},

@@ -57,7 +57,7 @@ type Options struct {
 	// Workers is how many groups may be in the database at once. Default 1: one is the fastest where the groups share
 	// accounts, since none then waits for another's locks.
 	Workers int
-	// MaxBatch is the most commands that one database transaction takes. Default 4,000.
+	// MaxBatch is the most commands that one database transaction takes. Default 8,000.
 	MaxBatch int
 	// MaxQueue is the most commands that may wait; one more is refused with ErrOverloaded. Default 20,000.
 	MaxQueue int
@@ -113,7 +113,7 @@ func (o Options) withDefaults() Options {
 		o.Workers = 1
 	}
 	if o.MaxBatch == 0 {
-		o.MaxBatch = 4000
+		o.MaxBatch = 8000
 	}
 	if o.MaxQueue == 0 {
 		o.MaxQueue = 20_000
