@@ -202,13 +202,29 @@ type group struct {
 	// units are those of the items, which have so many commands in all.
 	units    []unit
 	commands int
+	// weight is about how long it takes to write them, in plain transfers.
+	weight int
 	// began is when it was taken.
 	began time.Time
 	// verdicts are in the order of the units' commands, once there are any.
 	verdicts []Verdict
 }
 
-// gather takes what waits from first on, up to most commands, without waiting for more, and counts them as taken. It returns nil if none of them
+// stepWeight is the weight of a command with a Step, which writes rows of its own: a mint takes twice as long as a transfer, and a group of the slowest must be written well
+// within attemptTimeout.
+const stepWeight = 8
+
+func (u unit) weight() (n int) {
+	for _, c := range u {
+		n++
+		if c.Step != nil {
+			n += stepWeight - 1
+		}
+	}
+	return n
+}
+
+// gather takes what waits from first on, up to most commands and what a group may weigh, without waiting for more, and counts them as taken. It returns nil if none of them
 // still waits for its verdict.
 func (w *writer) gather(first *item, most int) *group {
 	g := &group{began: time.Now()}
@@ -217,11 +233,12 @@ func (w *writer) gather(first *item, most int) *group {
 		if it.state.CompareAndSwap(itemWaiting, itemTaken) {
 			g.items, g.units = append(g.items, it), append(g.units, it.unit)
 			g.commands += len(it.unit)
+			g.weight += it.unit.weight()
 			w.taken.Add(int64(len(it.unit)))
 		} else {
 			w.leave(it.unit)
 		}
-		if it = nil; g.commands < most {
+		if it = nil; g.commands < most && g.weight < w.opts.MaxBatch {
 			it = w.another()
 		}
 	}
