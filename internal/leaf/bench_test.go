@@ -16,7 +16,9 @@ func BenchmarkTransaction(b *testing.B) {
 	var room []byte
 	b.ReportAllocs()
 	for b.Loop() {
-		room = t.Append(room[:0])
-		_ = HashOf(room)
+		var err error
+		if room, _, err = t.AppendTo(room[:0]); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package leaf
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"math/bits"
 	"strings"
 	"sync"
 	"time"
@@ -42,6 +43,14 @@ type Place struct {
 	Index int
 }
 
+// Told returns what was said of an entry before its group was handed on, as the values of a header with just that, or nil.
+func (p Place) Told() []string {
+	if p.Group == nil || p.Group.Told == nil {
+		return nil
+	}
+	return p.Group.Told[p.Index : p.Index+1 : p.Index+1]
+}
+
 // Signed returns what sign makes of the group's root. It calls sign for the first of the group that asks, and gives all the same.
 func (g *Group) Signed(sign func(root Hash, at time.Time) (Signature, error)) (Signature, error) {
 	g.signing.Do(func() { g.signed, g.err = sign(g.grow(), g.At) })
@@ -71,9 +80,14 @@ func (g *Group) WriteProof(b *strings.Builder, index int) {
 }
 
 func (g *Group) encode() {
+	nodes := 0
+	for _, level := range g.levels {
+		nodes += len(level)
+	}
+	room := make([][textSize]byte, nodes)
 	g.texts = make([][][textSize]byte, len(g.levels))
 	for i, level := range g.levels {
-		g.texts[i] = make([][textSize]byte, len(level))
+		g.texts[i], room = room[:len(level)], room[len(level):]
 		for j := range level {
 			base64.RawURLEncoding.Encode(g.texts[i][j][:], level[j][:])
 		}
@@ -83,9 +97,12 @@ func (g *Group) encode() {
 // grow makes the tree of the leaves, and returns its root.
 func (g *Group) grow() Hash {
 	level := g.Leaves
-	g.levels = append(g.levels, level)
+	g.levels = append(make([][]Hash, 0, bits.Len(uint(len(level)))+1), level)
+	room := make([]Hash, len(level)+cap(g.levels)) // Each level has half of the one below, rounded up.
 	for len(level) > 1 {
-		above := make([]Hash, (len(level)+1)/2)
+		n := (len(level) + 1) / 2
+		above := room[:n:n]
+		room = room[n:]
 		for i := range above {
 			if 2*i+1 < len(level) {
 				above[i] = node(&level[2*i], &level[2*i+1])

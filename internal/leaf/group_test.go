@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -85,5 +86,22 @@ func TestAGroupIsSignedOnce(t *testing.T) {
 	}
 	if calls != 1 {
 		t.Errorf("signed %d times", calls)
+	}
+}
+
+// What is told of one entry is a header's value of its own: whoever adds another to it changes nothing of the next entry's.
+func TestWhatIsToldIsOfOneEntry(t *testing.T) {
+	t.Parallel()
+	g := &Group{Leaves: make([]Hash, 2)}
+	if told := (Place{Group: g}).Told(); told != nil {
+		t.Errorf("told %q before anything was said", told)
+	}
+	if told := (Place{}).Told(); told != nil {
+		t.Errorf("told %q of no group", told)
+	}
+	g.Told = []string{"first", "second"}
+	first, second := Place{Group: g}.Told(), Place{Group: g, Index: 1}.Told()
+	if _ = append(first, "more"); !slices.Equal(first, g.Told[:1]) || !slices.Equal(second, []string{"second"}) {
+		t.Errorf("told %q and %q", first, second)
 	}
 }

@@ -77,6 +77,16 @@ func appendMember(dst []byte, name, value string) []byte {
 	return appendString(dst, value)
 }
 
+// plain tells whether a string has nothing that must be escaped.
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
 // appendTime writes a time as RFC 3339 has it, in UTC with microseconds, always in full. [time.Time.AppendFormat] takes five times as long.
 func appendTime(dst []byte, at time.Time) []byte {
 	at = at.UTC()
@@ -111,6 +121,9 @@ func appendInt(dst []byte, n int64) []byte {
 func appendString(dst []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
+	if plain(s) {
+		return append(append(dst, s...), '"')
+	}
 	for i := range len(s) {
 		switch c := s[i]; {
 		case c == '"' || c == '\\':

@@ -88,6 +88,29 @@ func TestBundles(t *testing.T) {
 	}
 }
 
+// An entry that is made in its bundle is the one that is put into it, hashed.
+func TestEntriesAreMadeInTheirBundle(t *testing.T) {
+	t.Parallel()
+	e := sample("SCH", "txn_1")
+	entry := e.Append(nil)
+	want, err := AppendTo([]byte("before"), entry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, hash, err := e.AppendTo([]byte("before"))
+	if err != nil || !bytes.Equal(got, want) || hash != HashOf(entry) {
+		t.Errorf("%q, hashed as %x (%v), want %q and %x", got, hash, err, want, HashOf(entry))
+	}
+	e.ID = strings.Repeat("x", MaxSize-len(entry)+len(e.ID))
+	if got, _, err := e.AppendTo(nil); err != nil || len(got) != 2+MaxSize {
+		t.Errorf("%d bytes of the longest entry (%v)", len(got), err)
+	}
+	e.ID += "x"
+	if got, _, err := e.AppendTo([]byte("before")); !errors.Is(err, ErrTooLong) || string(got) != "before" {
+		t.Errorf("%d bytes of one that is too long (%v)", len(got), err)
+	}
+}
+
 // No two entries of an account look alike, and a blind opens only its own.
 func TestCommitmentsDiffer(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,10 @@
 package leaf
 
-import "time"
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"time"
+)
 
 // Transaction is what an entry says of one transaction of the journal.
 type Transaction struct {
@@ -46,6 +50,20 @@ func (t *Transaction) Append(dst []byte) []byte {
 		dst = appendMember(dst, "subject", t.Subject)
 	}
 	return append(dst, `,"type":"transaction","v":"1"}`...)
+}
+
+// AppendTo adds the entry of a transaction to a bundle, as the function AppendTo does, and returns its leaf hash. It returns ErrTooLong and the bundle as it was.
+func (t *Transaction) AppendTo(bundle []byte) ([]byte, Hash, error) {
+	at := len(bundle)
+	const prefix = 2 // The length; its last byte is 0 as yet, which is what a leaf is hashed behind.
+	bundle = t.Append(append(bundle, make([]byte, prefix)...))
+	size := len(bundle) - at - prefix
+	if size > MaxSize {
+		return bundle[:at], Hash{}, ErrTooLong
+	}
+	hash := sha256.Sum256(bundle[at+prefix-1:])
+	binary.BigEndian.PutUint16(bundle[at:], uint16(size)) //nolint:gosec // checked above
+	return bundle, hash, nil
 }
 
 func (p *Posting) append(dst []byte) []byte {

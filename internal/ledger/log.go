@@ -98,15 +98,12 @@ func (e *share) enter(accounts map[uuid.UUID]*leaf.Account) {
 		}
 	}()
 	e.bundle = slices.Grow(e.bundle, entrySize*len(e.of))
-	var room []byte
 	var postings []leaf.Posting
 	for i, t := range e.of {
 		entry, err := t.entry(postings[:0], accounts)
 		postings = entry.Postings
 		if err == nil {
-			room = entry.Append(room[:0])
-			e.leaves[i] = leaf.HashOf(room)
-			e.bundle, err = leaf.AppendTo(e.bundle, room)
+			e.bundle, e.leaves[i], err = entry.AppendTo(e.bundle)
 		}
 		if err != nil {
 			e.err = fmt.Errorf("transaction %d: %w", t.Seq, err)
