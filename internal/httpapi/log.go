@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"strings"
@@ -102,47 +103,47 @@ func encodeReceipt(transaction uuid.UUID, r *translog.Receipt) wire.Receipt {
 // promiseHeader has the log's promises.
 const promiseHeader = "Ballast-Promise"
 
-// promising has an answer say what the log promises of all that the request has entered in the journal.
+// promising has an answer say what the log promises of all that the request has entered in the journal. An answer that the handler leaves to the error table says nothing of it.
 func (a *API) promising(next handlerFunc) handlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		return next(&promiser{ResponseWriter: w, api: a, request: r}, r)
+		x := exchangeOf(r.Context())
+		x.promises = a
+		x.request = r
+		defer func() { x.promises = nil }()
+		return next(w, r)
 	}
 }
 
-// promiser is an answer to which the promises are added when it is sent.
-type promiser struct {
-	http.ResponseWriter
-	api     *API
-	request *http.Request
-}
-
-// Unwrap lets http.ResponseController reach the server's own writer.
-func (p *promiser) Unwrap() http.ResponseWriter { return p.ResponseWriter }
-
-// WriteHeader adds the promises first. What was committed stays so whether or not it can be promised, so a failure is only logged.
-func (p *promiser) WriteHeader(status int) {
-	if verdicts := exchangeOf(p.request.Context()).made.Verdicts(); len(verdicts) > 0 {
-		promise, err := p.promise(verdicts)
-		if err != nil {
-			p.api.logFault(p.request.Context(), err)
-		} else {
-			p.Header()[promiseHeader] = []string{promise}
+// promise adds the promises to a header that is about to be sent. What was committed stays so whether or not it can be promised, so a failure is only logged.
+func (a *API) promise(x *exchange) {
+	verdicts := x.made.Verdicts()
+	if len(verdicts) == 0 {
+		return
+	}
+	if len(verdicts) == 1 {
+		if told := verdicts[0].Entry.Told(); told != nil {
+			x.Header()[promiseHeader] = told
+			return
 		}
 	}
-	p.ResponseWriter.WriteHeader(status)
+	promise, err := a.promiseOf(x.request.Context(), verdicts)
+	if err != nil {
+		a.logFault(x.request.Context(), err)
+		return
+	}
+	x.Header()[promiseHeader] = []string{promise}
 }
 
-func (p *promiser) promise(verdicts []ledger.Verdict) (string, error) {
-	ctx := p.request.Context()
+func (a *API) promiseOf(ctx context.Context, verdicts []ledger.Verdict) (string, error) {
 	if len(verdicts) == 1 {
-		return p.api.Log.Promise(ctx, verdicts[0])
+		return a.Log.Promise(ctx, verdicts[0])
 	}
 	places := make([]leaf.Place, len(verdicts))
 	for i, v := range verdicts {
 		var err error
-		if places[i], err = p.api.Log.Receipts.Place(ctx, v); err != nil {
+		if places[i], err = a.Log.Receipts.Place(ctx, v); err != nil {
 			return "", err
 		}
 	}
-	return p.api.Log.Key.Promises().OfAll(places)
+	return a.Log.Key.Promises().OfAll(places)
 }

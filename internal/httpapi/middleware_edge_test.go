@@ -146,6 +146,34 @@ func TestHandlersErrorsGoToTheErrorTable(t *testing.T) {
 	}
 }
 
+// What a handler leaves to others to answer is answered without promises.
+func TestOnlyHandlersAnswersPromise(t *testing.T) {
+	t.Parallel()
+	for name, fails := range map[string]handlerFunc{
+		"an error": func(http.ResponseWriter, *http.Request) error { return errors.New("no") },
+		"a panic":  func(http.ResponseWriter, *http.Request) error { panic("no") },
+	} {
+		var x *exchange
+		api := &API{}
+		promising := api.promising(func(w http.ResponseWriter, r *http.Request) error {
+			if x = exchangeOf(r.Context()); x.promises != api {
+				t.Errorf("%s: the handler's own answer promises nothing", name)
+			}
+			return fails(w, r)
+		})
+		tr, _ := newTransport(nil)
+		ask(t, tr.handler([]route{{method: http.MethodGet, pattern: "/x", handler: promising}}, func(w http.ResponseWriter, r *http.Request, err error) {
+			if x.promises != nil {
+				t.Errorf("%s: the error table's answer promises something", name)
+			}
+			writeTestError(w, r, err)
+		}), request(http.MethodGet, "/x", ""))
+		if x.promises != nil {
+			t.Errorf("%s: promises something in the end", name)
+		}
+	}
+}
+
 func TestTheAccessLogSaysWhatAndNotWho(t *testing.T) {
 	t.Parallel()
 	tr, lines := newTransport(nil)

@@ -31,6 +31,9 @@ type exchange struct {
 	digest [16]byte
 	// made is what the request has entered in the journal.
 	made ledger.Made
+	// promises says what the log promises of that, or is nil where nothing is promised. It is asked for by request.
+	promises *API
+	request  *http.Request
 	// status is 0 until the header is sent.
 	status int
 	// written counts the bytes of the body.
@@ -69,6 +72,9 @@ func idempotencyOf(ctx context.Context) (idempotency.Key, [16]byte) {
 func (x *exchange) WriteHeader(status int) {
 	if x.status == 0 || x.status < http.StatusOK { // An informational header may come before the real one.
 		x.status = status
+		if x.promises != nil {
+			x.promises.promise(x)
+		}
 		x.ResponseWriter.WriteHeader(status)
 	}
 }
