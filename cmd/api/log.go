@@ -15,9 +15,10 @@ import (
 )
 
 const (
-	// integrateEvery is how long the log rests between two checkpoints, syncEvery how long between two times that all of it is brought to disk, and
-	// cosignEvery how long until witnesses are asked about a new one.
-	integrateEvery = 400 * time.Millisecond
+	// integrateEvery is how long the log rests between two checkpoints, syncEvery how long between two times that all of it is brought to disk, progressEvery how
+	// long until its metrics are read again, and cosignEvery how long until witnesses are asked about a new checkpoint.
+	integrateEvery = 800 * time.Millisecond
+	progressEvery  = 2 * time.Second
 	syncEvery      = 30 * time.Second
 	cosignEvery    = 200 * time.Millisecond
 	// witnessTimeout is for one witness's answer; once enough have answered, the others have witnessGrace left.
@@ -111,12 +112,8 @@ func (v *service) prepareLog(ctx context.Context) error {
 	if err := v.translog.Announce(ctx); err != nil {
 		return err
 	}
-	return explainLog(v.integrate(ctx))
-}
-
-func (v *service) integrate(ctx context.Context) error {
 	_, err := v.integrator.Step(ctx)
-	return err
+	return explainLog(err)
 }
 
 // explainLog says what is to be done.
@@ -139,9 +136,15 @@ func (v *service) logLoops() []jobs.Loop {
 	}
 	metrics := newLogMetrics(v.metrics.Registry)
 	loops := []jobs.Loop{{Every: integrateEvery, Sweep: jobs.Sweep{Name: "integrate_log", Run: func(ctx context.Context) (int, error) {
-		err := explainLog(v.integrate(ctx))
+		taken, err := v.integrator.Step(ctx)
+		err = explainLog(err)
 		metrics.stepped(err)
-		return 0, errors.Join(err, metrics.refresh(ctx, v.translog))
+		if taken < translog.MaxTaken {
+			taken = 0 // There is time until the next step.
+		}
+		return taken, err
+	}}}, {Every: progressEvery, Sweep: jobs.Sweep{Name: "log_progress", Run: func(ctx context.Context) (int, error) {
+		return 0, metrics.refresh(ctx, v.translog)
 	}}}, {Every: syncEvery, Sweep: jobs.Sweep{Name: "sync_log", Run: func(ctx context.Context) (int, error) {
 		return 0, v.integrator.Sync(ctx)
 	}}}}

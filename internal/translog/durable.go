@@ -128,7 +128,7 @@ func (in *Integrator) published(ctx context.Context, from int64, noted position)
 	if len(rows) == page {
 		return rows, nil
 	}
-	more, err := in.rows.readRows(ctx, in.pool, nil, noted.seq, math.MaxInt64, maxTaken)
+	more, err := in.rows.readRows(ctx, in.pool, nil, noted.seq, math.MaxInt64, MaxTaken)
 	if from > noted.size { // Then none of them was noted.
 		more = more[len(upTo(more, from-noted.size)):]
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/mod/sumdb/note"
@@ -23,8 +24,13 @@ var (
 	ErrStoreBehind    = errors.New("translog: the store does not have what the database has as published")
 )
 
-// maxTaken bounds the entries that one step takes.
-const maxTaken = 1 << 15
+const (
+	// MaxTaken is about how many entries one step takes at the most.
+	MaxTaken = 1 << 15
+	// settling is how long a step waits for the groups that are being committed as it begins, which is longer than they take as a rule, and maxSettling how often.
+	settling    = 25 * time.Millisecond
+	maxSettling = 4
+)
 
 // Integrator puts what is committed into the log. Any number of processes may have one on the same store; the store's lock lets one of
 // them work at a time, and its head is compared before it is replaced, so that one that has lost the lock without knowing signs nothing that counts.
@@ -71,7 +77,7 @@ func NewIntegrator(pool *pgxpool.Pool, horizon *ledger.Horizon, store *Store, ke
 // TakeFrom has the integrator take from a hand-over what the database need not be asked for again. It is called before the first Step.
 func (in *Integrator) TakeFrom(h *HandOver) { in.from = h }
 
-// Step takes what is committed into the log, up to a few ten thousand entries, and returns how many it took. Where another process is at it, it
+// Step takes what is committed into the log, up to MaxTaken entries or a group more, and returns how many it took. Where another process is at it, it
 // returns 0. It returns ErrDatabaseBehind or ErrStoreBehind where going on would sign another history than the one that is published.
 func (in *Integrator) Step(ctx context.Context) (int, error) {
 	unlock, err := in.store.Lock()
@@ -160,14 +166,33 @@ func (in *Integrator) Published() (Tree, error) { return in.store.Published(in.k
 
 // take reads the rows that come next.
 func (in *Integrator) take(ctx context.Context, after position) ([]row, error) {
-	horizon, err := in.horizon.Move(ctx)
+	horizon, err := in.settled(ctx)
 	if err != nil {
 		return nil, err
 	}
 	in.from.forget(after.seq)
-	rows, err := in.rows.readRows(ctx, in.pool, in.from, after.seq, horizon, maxTaken)
+	rows, err := in.rows.readRows(ctx, in.pool, in.from, after.seq, horizon, MaxTaken)
 	in.fault("read")
 	return rows, err
+}
+
+// settled returns the horizon once it has come to where the journal was a moment ago, or as far as it comes in that time. Under load there is always somebody who has drawn
+// a place and not ended, so that a horizon that is moved once a step is always a whole step behind.
+func (in *Integrator) settled(ctx context.Context) (int64, error) {
+	before, err := in.horizon.Move(ctx)
+	in.fault("looked")
+	horizon := before
+	wait := time.NewTicker(settling)
+	defer wait.Stop()
+	for tries := 0; err == nil && horizon == before && in.horizon.Lag() > 0 && tries < maxSettling; tries++ {
+		select {
+		case <-wait.C:
+			horizon, err = in.horizon.Move(ctx)
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+	return horizon, err
 }
 
 // extend puts the entries of rows behind those that are there: it writes the bundles and tiles of the larger tree, and proves from what was written that it

@@ -269,3 +269,34 @@ func TestATileThatIsNotWhatWasWrittenIsNotSigned(t *testing.T) {
 		})
 	}
 }
+
+// A step takes what was committed before it began, also while somebody has drawn a place and ends only a moment later.
+func TestAStepWaitsForThoseWhoEndSoon(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	in := w.integrator()
+	w.integrate(in)
+	drawn, err := w.db.App.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := drawn.Exec(t.Context(), `SELECT nextval('journal_seq')`); err != nil {
+		t.Fatal(err)
+	}
+	w.transfer(3)
+	if n, err := in.Step(t.Context()); err != nil || n != 0 {
+		t.Errorf("%d entries beyond a place that may be used yet (%v)", n, err)
+	}
+	in.fault = func(step string) {
+		if step == "looked" && drawn != nil {
+			if err := drawn.Rollback(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			drawn = nil
+		}
+	}
+	w.transfer(2)
+	if n, err := in.Step(t.Context()); err != nil || n != 5 {
+		t.Errorf("%d entries (%v), want 5", n, err)
+	}
+}

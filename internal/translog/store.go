@@ -193,7 +193,7 @@ func write(name string, data []byte) error {
 // written tells files that are not there yet from one another.
 var written atomic.Uint64
 
-// put puts data in a file's place, whole. If they are to be on disk, the file's name may not be there yet.
+// put puts data in a file's place, whole. If they are to be on disk, its name may not be there yet, nor a directory that was made for it.
 func put(name string, data []byte, onDisk bool) error {
 	dir := filepath.Dir(name)
 	next := filepath.Join(dir, fmt.Sprintf(".new-%d-%d", os.Getpid(), written.Add(1)))
@@ -214,33 +214,16 @@ func put(name string, data []byte, onDisk bool) error {
 	return err
 }
 
-// create makes a file that is not there, and the directories that it is in.
+// create makes a file that is not there, and the directories that it is in. Those are no more on disk than the file is.
 func create(name string) (*os.File, error) {
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644) //nolint:gosec // for web servers to read
 	if !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
-	if err := makeDir(filepath.Dir(name)); err != nil {
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil { //nolint:gosec // for web servers to read
 		return nil, err
 	}
 	return os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644) //nolint:gosec // as above
-}
-
-// makeDir makes a directory and those above it, each on disk in the one that holds it.
-func makeDir(dir string) error {
-	err := os.Mkdir(dir, 0o755) //nolint:gosec // for web servers to read
-	switch {
-	case err == nil:
-		return syncDir(filepath.Dir(dir))
-	case errors.Is(err, fs.ErrExist):
-		return nil
-	case errors.Is(err, fs.ErrNotExist):
-		if err := makeDir(filepath.Dir(dir)); err != nil {
-			return err
-		}
-		return makeDir(dir)
-	}
-	return err
 }
 
 func syncDir(dir string) error {
