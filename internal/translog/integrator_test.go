@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -298,5 +299,23 @@ func TestAStepWaitsForThoseWhoEndSoon(t *testing.T) {
 	w.transfer(2)
 	if n, err := in.Step(t.Context()); err != nil || n != 5 {
 		t.Errorf("%d entries (%v), want 5", n, err)
+	}
+}
+
+// However many entries a group has, a step reads no group behind those that it takes.
+func TestRowsAreReadUntilTheyAreEnough(t *testing.T) {
+	t.Parallel()
+	for name, w := range map[string]*world{"read": newWorld(t), "handed over": newHandingWorld(t)} {
+		before := w.count(`SELECT max(seq) FROM log_entries`)
+		for range 4 {
+			w.together(10)
+		}
+		for limit, want := range map[int]int{1: 1, 10: 1, 11: 2, 40: 4, 1000: 4} {
+			var room arena
+			rows, err := room.readRows(t.Context(), w.db.App, w.handOver, before, math.MaxInt64, limit)
+			if err != nil || len(rows) != want {
+				t.Errorf("%s: %d rows of 10 entries for %d (%v), want %d", name, len(rows), limit, err, want)
+			}
+		}
 	}
 }

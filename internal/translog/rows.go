@@ -33,10 +33,13 @@ type position struct{ seq, size int64 }
 
 const (
 	// The order of rows is that of their seqs: a row is keyed by a seq that was drawn under the locks of its group, so of two groups that share an
-	// account the one whose row comes first was first. Of the rows in $4, which were handed over, only the beginning is read.
+	// account the one whose row comes first was first. Those that begin behind $6 entries are left. Of the rows in $4, which were handed over, only the beginning is read.
 	readRowsSQL = `
 SELECT seq, entries, octet_length(bundle), CASE WHEN seq = ANY($4) THEN substring(bundle FROM 1 FOR $5) ELSE bundle END
-FROM log_entries WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3`
+FROM (
+    SELECT seq, entries, bundle, sum(entries) OVER (ORDER BY seq) - entries AS before
+    FROM log_entries WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3) AS r
+WHERE before < $6 ORDER BY seq`
 
 	lastPositionSQL = `
 SELECT p.seq, p.first_index + e.entries
@@ -54,7 +57,7 @@ type arena []byte
 // maxArena bounds what is kept from one step to the next, in bytes.
 const maxArena = 4 << 20
 
-// readRows returns rows after one seq and up to another, until they have about limit entries. Those that were handed over are only looked for.
+// readRows returns rows after one seq and up to another, until they have limit entries. Those that were handed over are only looked for.
 func (room *arena) readRows(ctx context.Context, pool *pgxpool.Pool, from *HandOver, after, upTo int64, limit int) ([]row, error) {
 	if *room = (*room)[:0]; cap(*room) > maxArena {
 		*room = nil
@@ -62,9 +65,9 @@ func (room *arena) readRows(ctx context.Context, pool *pgxpool.Pool, from *HandO
 	var taken []row
 	entries := 0
 	for entries < limit {
-		const page = 64 // Rows of up to a few thousand entries each.
+		const page = 64
 		known := from.between(after, upTo, page)
-		rows, err := pool.Query(ctx, readRowsSQL, after, upTo, page, slices.Collect(maps.Keys(known)), headSize)
+		rows, err := pool.Query(ctx, readRowsSQL, after, upTo, page, slices.Collect(maps.Keys(known)), headSize, limit-entries)
 		if err != nil {
 			return nil, fmt.Errorf("translog: read entries: %w", err)
 		}
