@@ -20,9 +20,9 @@ import (
 )
 
 // Packages whose errors never reach a handler as they are: pg's are judged by what they say of the database, problem only
-// writes what it is given, jobs have no caller, and what outbound could not send is tried again later. leaf, sumtree and witness are
+// writes what it is given, jobs have no caller, what outbound could not send is tried again later, and whoever takes a filelock says what it means that it is taken. leaf, sumtree and witness are
 // formats and protocols that translog uses, and verify is another program's.
-var notOfTheDomain = []string{"httpapi", "jobs", "leaf", "outbound", "pg", "problem", "sumtree", "verify", "witness"}
+var notOfTheDomain = []string{"filelock", "httpapi", "jobs", "leaf", "outbound", "pg", "problem", "sumtree", "verify", "witness"}
 
 // Every sentinel that a domain package exports must have a row: a new one without a row would be answered with 500.
 func TestEverySentinelHasARow(t *testing.T) {
