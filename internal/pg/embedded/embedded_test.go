@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -19,13 +20,52 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// makeTempDir prefers memory, unless TMPDIR says where: a disk is not what these tests are about.
+func makeTempDir() (string, error) {
+	if base, ok := MemoryBase(1 << 30); ok && os.Getenv("TMPDIR") == "" {
+		return MakeTempDirIn(base, "ballast-embedded-*")
+	}
+	return MakeTempDir("ballast-embedded-*")
+}
+
 func tempDir(t *testing.T) string {
 	t.Helper()
-	dir, err := MakeTempDir("ballast-embedded-*")
+	dir, err := makeTempDir()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// blank has a cluster that nobody has used, made once: initdb takes a second that tests about something else need not spend each.
+var blank = sync.OnceValue(func() (err error) {
+	if blankDir, err = makeTempDir(); err != nil {
+		return err
+	}
+	ctx := context.Background() // Outlives the test that happens to come first.
+	s, err := Start(ctx, Options{DataDir: blankDir, FsyncOff: true, NoRestart: true})
+	if err != nil {
+		return err
+	}
+	return s.Stop(ctx)
+})
+
+// blankDir is removed after the last test.
+var blankDir string
+
+// clusterDir is tempDir with a copy of blank in it.
+func clusterDir(t *testing.T) string {
+	t.Helper()
+	if err := blank(); err != nil {
+		t.Fatal(err)
+	}
+	dir := tempDir(t)
+	for _, name := range []string{"pgdata", "superuser-password"} {
+		if out, err := exec.CommandContext(t.Context(), "cp", "-a", filepath.Join(blankDir, name), dir).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
 	return dir
 }
 
@@ -127,7 +167,7 @@ func kept(t *testing.T, s *Server) string {
 
 func TestKilledServerComesBack(t *testing.T) {
 	t.Parallel()
-	s := start(t, Options{DataDir: tempDir(t)})
+	s := start(t, Options{DataDir: clusterDir(t)})
 	keep(t, s)
 	for range 3 {
 		pid := s.PID()
@@ -143,7 +183,7 @@ func TestKilledServerComesBack(t *testing.T) {
 
 func TestDeadServerStaysDeadUnderNoRestart(t *testing.T) {
 	t.Parallel()
-	dir := tempDir(t)
+	dir := clusterDir(t)
 	s := start(t, Options{DataDir: dir, FsyncOff: true, NoRestart: true})
 	if err := s.Err(); err != nil {
 		t.Fatalf("Err of a living server: %v", err)
@@ -160,7 +200,7 @@ func TestDeadServerStaysDeadUnderNoRestart(t *testing.T) {
 
 func TestSecondOwnerIsRefused(t *testing.T) {
 	t.Parallel()
-	dir := tempDir(t)
+	dir := clusterDir(t)
 	start(t, Options{DataDir: dir, FsyncOff: true})
 	_, err := Start(t.Context(), Options{DataDir: dir, FsyncOff: true})
 	if !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), strconv.Itoa(os.Getpid())) {
@@ -173,7 +213,7 @@ func TestSecondOwnerIsRefused(t *testing.T) {
 
 func TestOtherMajorVersionIsRefusedAndLeftAlone(t *testing.T) {
 	t.Parallel()
-	dir := tempDir(t)
+	dir := clusterDir(t)
 	first := start(t, Options{DataDir: dir, FsyncOff: true})
 	if err := first.Stop(t.Context()); err != nil {
 		t.Fatal(err)
@@ -252,7 +292,7 @@ func TestInterruptedInitdbIsMadeAnew(t *testing.T) {
 // The number in a stale pid file may belong to an innocent process by now.
 func TestReusedProcessIDIsNeitherAnObstacleNorKilled(t *testing.T) {
 	t.Parallel()
-	dir := tempDir(t)
+	dir := clusterDir(t)
 	s := start(t, Options{DataDir: dir, FsyncOff: true, NoRestart: true})
 	bystander := s.command(t.Context(), "/bin/sleep", "600")
 	if err := bystander.Start(); err != nil {
@@ -301,7 +341,7 @@ func TestNobodyGetsInWithoutThePassword(t *testing.T) {
 
 func TestFailureShowsTheLogAndLeavesNothingRunning(t *testing.T) {
 	t.Parallel()
-	dir := tempDir(t)
+	dir := clusterDir(t)
 	_, err := Start(t.Context(), Options{DataDir: dir, FsyncOff: true, Params: map[string]string{"max_connections": "many"}})
 	if err == nil || !strings.Contains(err.Error(), "max_connections") {
 		t.Fatalf("got %v, want the line of the log about max_connections", err)
@@ -331,7 +371,7 @@ func TestCancelledStartLeavesNothingRunning(t *testing.T) {
 
 func TestStopMayBeRepeated(t *testing.T) {
 	t.Parallel()
-	s := start(t, Options{DataDir: tempDir(t), FsyncOff: true})
+	s := start(t, Options{DataDir: clusterDir(t), FsyncOff: true})
 	for range 2 {
 		if err := s.Stop(t.Context()); err != nil {
 			t.Error(err)

@@ -116,6 +116,11 @@ func MakeTempDir(pattern string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return MakeTempDirIn(base, pattern)
+}
+
+// MakeTempDirIn is MakeTempDir in a directory that the user whom Postgres will run as can enter.
+func MakeTempDirIn(base, pattern string) (string, error) {
 	dir, err := os.MkdirTemp(base, pattern)
 	if err != nil {
 		return "", err

@@ -26,7 +26,9 @@ func TestMain(m *testing.M) {
 		fmt.Println("pids", s.PID(), s.current.watch.cmd.Process.Pid)
 		select {}
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	_ = os.RemoveAll(blankDir) // Nothing, where no test needed it.
+	os.Exit(code)
 }
 
 // startOwner returns a process that owns a server on dir, with the ids of the postmaster and its watch.
@@ -67,7 +69,7 @@ func openAfterKill(t *testing.T, dir string) {
 
 func TestServerEndsWithItsKilledOwner(t *testing.T) {
 	t.Parallel()
-	dir := tempDir(t)
+	dir := clusterDir(t)
 	owner, postmaster, _ := startOwner(t, dir)
 	if err := owner.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -80,7 +82,7 @@ func TestServerEndsWithItsKilledOwner(t *testing.T) {
 
 func TestOrphanIsStoppedByTheNextStart(t *testing.T) {
 	t.Parallel()
-	dir := tempDir(t)
+	dir := clusterDir(t)
 	owner, postmaster, watch := startOwner(t, dir)
 	if err := syscall.Kill(watch, syscall.SIGKILL); err != nil { // So that nobody sees the owner die.
 		t.Fatal(err)
@@ -101,7 +103,7 @@ func TestOrphanIsStoppedByTheNextStart(t *testing.T) {
 
 func TestOwnerAndServerKilledTogether(t *testing.T) {
 	t.Parallel()
-	dir := tempDir(t)
+	dir := clusterDir(t)
 	owner, postmaster, _ := startOwner(t, dir)
 	for _, pid := range []int{postmaster, owner.Process.Pid} {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {

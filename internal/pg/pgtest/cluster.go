@@ -33,11 +33,20 @@ var blank = sync.OnceValues(makeBlank)
 // ClusterDir is DataDir for tests that are not about the making of a cluster: there is one in it, which nobody has used and which does not run.
 func ClusterDir(t testing.TB) string {
 	t.Helper()
+	base, err := throwAwayBase()
+	if err != nil {
+		t.Fatalf("pgtest: %v", err)
+	}
+	return clusterDirIn(t, base)
+}
+
+func clusterDirIn(t testing.TB, base string) string {
+	t.Helper()
 	files, err := blank()
 	if err != nil {
 		t.Fatalf("pgtest: make a cluster to copy: %v", err)
 	}
-	dir := DataDir(t)
+	dir := dataDirIn(t, base)
 	for _, file := range files {
 		if err := file.write(dir); err != nil {
 			t.Fatalf("pgtest: copy a cluster: %v", err)
@@ -62,7 +71,11 @@ func (s *saved) write(dir string) error {
 
 func makeBlank() (files []saved, err error) {
 	ctx := context.Background() // Outlives the test that happens to come first.
-	dir, err := embedded.MakeTempDir("ballast-pgtest-blank-*")
+	base, err := throwAwayBase()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := embedded.MakeTempDirIn(base, "ballast-pgtest-blank-*")
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ package pgtest
 import (
 	"context"
 	"log/slog"
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -37,10 +38,18 @@ type Server struct {
 	opts embedded.Options
 }
 
-// NewServer starts a server, which is stopped and removed with the test. Its cluster is a copy, as ClusterDir makes it.
+// NewServer starts a server, which is stopped and removed with the test. Its cluster is a copy, as ClusterDir makes it, but on a disk if it is durable: a commit then waits
+// as long as one does, which leaves time to be killed in.
 func NewServer(t testing.TB, opts ServerOptions) *Server {
 	t.Helper()
-	dir := ClusterDir(t)
+	base, err := embedded.TempBase()
+	if opts.FsyncOff {
+		base, err = throwAwayBase()
+	}
+	if err != nil {
+		t.Fatalf("pgtest: %v", err)
+	}
+	dir := clusterDirIn(t, base)
 	s := &Server{t: t, opts: embedded.Options{
 		DataDir:   dir,
 		Log:       slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
@@ -54,11 +63,35 @@ func NewServer(t testing.TB, opts ServerOptions) *Server {
 	return s
 }
 
+// inMemory is how many bytes must be to spare for a server to be in memory: a gigabyte or two for databases, and as much for WAL.
+const inMemory = 8 << 30
+
+// throwAwayBase is where clusters are whose disk no test is about: in memory where there is plenty, since most tests begin by copying a database or a cluster and end by
+// dropping it, and else, or where TMPDIR says so, in the temporary directory.
+func throwAwayBase() (string, error) {
+	if os.Getenv("TMPDIR") == "" {
+		if base, ok := embedded.MemoryBase(inMemory); ok {
+			return base, nil
+		}
+	}
+	return embedded.TempBase()
+}
+
 // DataDir returns an empty directory that Postgres's own user can enter even if the test runs as root, which is not true of
-// t.TempDir. It is removed with the test, together with a server that was left running on it.
+// t.TempDir. It is removed with the test, together with a server that was left running on it. It may be in memory: no test that ends processes and not the
+// machine can tell.
 func DataDir(t testing.TB) string {
 	t.Helper()
-	dir, err := embedded.MakeTempDir("ballast-pgtest-server-*")
+	base, err := throwAwayBase()
+	if err != nil {
+		t.Fatalf("pgtest: %v", err)
+	}
+	return dataDirIn(t, base)
+}
+
+func dataDirIn(t testing.TB, base string) string {
+	t.Helper()
+	dir, err := embedded.MakeTempDirIn(base, "ballast-pgtest-server-*")
 	if err != nil {
 		t.Fatalf("pgtest: %v", err)
 	}

@@ -19,8 +19,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-
-	"github.com/ballast-compute/ballast/internal/pg/embedded"
 )
 
 const (
@@ -68,23 +66,9 @@ func (r room) servers() string       { return filepath.Join(r.dir, "server-*") }
 func (r room) newServer() string     { return filepath.Join(r.dir, "server-"+strconv.Itoa(os.Getpid())) }
 func (r room) parent(pid int) string { return filepath.Join(r.parents(), strconv.Itoa(pid)) }
 
-// inMemory is how many bytes must be to spare for the server to be in memory: a gigabyte or two for databases, and as much for WAL.
-const inMemory = 8 << 30
-
-// roomBase is where rooms are: in memory where there is plenty, since most tests begin by copying a database and end by dropping it, and else, or
-// where TMPDIR says so, in the temporary directory.
-func roomBase() (string, error) {
-	if os.Getenv("TMPDIR") == "" {
-		if base, ok := embedded.MemoryBase(inMemory); ok {
-			return base, nil
-		}
-	}
-	return embedded.TempBase()
-}
-
 // openRoom makes the room that this user's processes share. Others may not own it, since its place is known to all.
 func openRoom() (room, error) {
-	base, err := roomBase()
+	base, err := throwAwayBase()
 	if err != nil {
 		return room{}, err
 	}
