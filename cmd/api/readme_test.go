@@ -69,7 +69,7 @@ func TestReadmeLogWalk(t *testing.T) {
 // verifierBinary builds cmd/ballast-verify once.
 var verifierBinary = sync.OnceValues(func() (string, error) { return buildBeside("ballast-verify", "../ballast-verify") })
 
-// pasteWalk pastes a walk of README.md into a shell as a reader would, but for a port and a data directory of its own, and for programs that are copied instead of
+// pasteWalk pastes a walk of README.md into a shell as a reader would, but for a port and a data directory of its own, and for programs that are linked to instead of
 // built. It looks for every answer that the text promises, and for as many refusals.
 func pasteWalk(t *testing.T, heading, dir string, refusals int) string {
 	t.Helper()
@@ -120,7 +120,7 @@ func pasteWalk(t *testing.T, heading, dir string, refusals int) string {
 	return string(out)
 }
 
-// copies has what a walk builds, and what is done in its place: the programs that the tests have built already are copied.
+// copies has what a walk builds, and what is done in its place: the programs that the tests have built already are linked to.
 func copies(t *testing.T) (oldnew []string) {
 	t.Helper()
 	for build, built := range map[string]func() (string, error){
@@ -134,7 +134,7 @@ func copies(t *testing.T) (oldnew []string) {
 		}
 		to, _, _ := strings.Cut(build, " ")
 		for _, in := range []string{"", "$W/"} {
-			oldnew = append(oldnew, "go build -o "+in+build, "cp "+path+" "+in+to)
+			oldnew = append(oldnew, "go build -o "+in+build, "ln -s "+path+" "+in+to)
 		}
 	}
 	return oldnew
