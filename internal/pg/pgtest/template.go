@@ -22,7 +22,7 @@ import (
 
 const (
 	// templateFormat changes when templates are built differently, so that old ones are not taken for new.
-	templateFormat = "1"
+	templateFormat = "2"
 
 	// templateLock is the advisory lock, on the administration database, under which templates are built.
 	templateLock = 0x7067746573740001
@@ -41,11 +41,20 @@ type preparation struct {
 	err      error
 }
 
-// template returns the template for o, and builds it if no process has yet.
+// template returns the template for o, and builds it if no process has yet. One that is seeded is a copy of one that is not, since its migrations are those of
+// all packages, and its seed is of one.
 func (h *host) template(ctx context.Context, o options) (template, error) {
 	name, err := templateName(o)
 	if err != nil {
 		return template{}, err
+	}
+	var source template
+	if o.seed != nil {
+		unseeded := o
+		unseeded.seed, unseeded.seedName = nil, ""
+		if source, err = h.template(ctx, unseeded); err != nil {
+			return template{}, err
+		}
 	}
 	h.mu.Lock()
 	p := h.templates[name]
@@ -56,7 +65,7 @@ func (h *host) template(ctx context.Context, o options) (template, error) {
 	h.mu.Unlock()
 	p.once.Do(func() {
 		// The test that happens to come first may be cancelled; the others still need the template.
-		p.template, p.err = h.prepare(context.WithoutCancel(ctx), name, o)
+		p.template, p.err = h.prepare(context.WithoutCancel(ctx), name, source, o)
 	})
 	return p.template, p.err
 }
@@ -124,7 +133,7 @@ var binaryHash = sync.OnceValues(func() (string, error) {
 
 // prepare builds the template unless it is there, one process at a time. It appears under its name only when
 // complete: what a killed process leaves behind has another name.
-func (h *host) prepare(ctx context.Context, name string, o options) (template, error) {
+func (h *host) prepare(ctx context.Context, name string, source template, o options) (template, error) {
 	conn, err := pgx.Connect(ctx, h.base.String())
 	if err != nil {
 		return template{}, err
@@ -139,7 +148,7 @@ func (h *host) prepare(ctx context.Context, name string, o options) (template, e
 		return template{}, err
 	}
 	if !exists {
-		if err := h.build(ctx, conn, name, o); err != nil {
+		if err := h.build(ctx, conn, name, source, o); err != nil {
 			return template{}, err
 		}
 	}
@@ -147,17 +156,12 @@ func (h *host) prepare(ctx context.Context, name string, o options) (template, e
 	return template{name: name, hasApp: hasApp}, err
 }
 
-func (h *host) build(ctx context.Context, conn *pgx.Conn, name string, o options) error {
+func (h *host) build(ctx context.Context, conn *pgx.Conn, name string, source template, o options) error {
 	building := name + "_new"
-	for _, sql := range []string{
-		"DROP DATABASE IF EXISTS " + quote(building) + " WITH (FORCE)",
-		"CREATE DATABASE " + quote(building) + " TEMPLATE template0 ENCODING 'UTF8'",
-	} {
-		if _, err := conn.Exec(ctx, sql); err != nil {
-			return err
-		}
+	if _, err := conn.Exec(ctx, "DROP DATABASE IF EXISTS "+quote(building)+" WITH (FORCE)"); err != nil {
+		return err
 	}
-	if err := h.fill(ctx, h.url(building, "", ""), o); err != nil {
+	if err := h.fill(ctx, conn, building, source, o); err != nil {
 		return err
 	}
 	for _, sql := range []string{
@@ -171,23 +175,35 @@ func (h *host) build(ctx context.Context, conn *pgx.Conn, name string, o options
 	return nil
 }
 
-func (h *host) fill(ctx context.Context, url string, o options) error {
-	if o.migrations != nil {
-		var opts []db.Option
-		if o.jobs {
-			opts = append(opts, db.WithJobs())
-		}
-		migrator, err := db.OpenMigrator(ctx, url, o.migrations, nil, opts...)
-		if err != nil {
+func (h *host) fill(ctx context.Context, conn *pgx.Conn, building string, source template, o options) error {
+	if o.seed != nil {
+		if err := h.clone(ctx, source, building); err != nil {
 			return err
 		}
-		if err := errors.Join(migrator.Up(ctx), migrator.Close()); err != nil {
-			return err
-		}
+		return o.sow(ctx, h.url(building, "", ""))
 	}
-	if o.seed == nil {
+	if _, err := conn.Exec(ctx, "CREATE DATABASE "+quote(building)+" TEMPLATE template0 ENCODING 'UTF8'"); err != nil {
+		return err
+	}
+	return o.migrate(ctx, h.url(building, "", ""))
+}
+
+func (o *options) migrate(ctx context.Context, url string) error {
+	if o.migrations == nil {
 		return nil
 	}
+	var opts []db.Option
+	if o.jobs {
+		opts = append(opts, db.WithJobs())
+	}
+	migrator, err := db.OpenMigrator(ctx, url, o.migrations, nil, opts...)
+	if err != nil {
+		return err
+	}
+	return errors.Join(migrator.Up(ctx), migrator.Close())
+}
+
+func (o *options) sow(ctx context.Context, url string) error {
 	pool, err := pg.Open(ctx, pg.Config{URL: url, MaxConns: adminConns})
 	if err != nil {
 		return err
