@@ -52,6 +52,9 @@ func acquire(path string, perm fs.FileMode, lock func(*os.File) error) (unlock f
 		return nil, err
 	}
 	if err := lock(f); err != nil {
+		if !errors.Is(err, ErrLocked) {
+			err = &fs.PathError{Op: "lock", Path: path, Err: err}
+		}
 		return nil, errors.Join(err, f.Close())
 	}
 	return func() { release(f) }, nil

@@ -36,9 +36,7 @@ func (a *API) createTransferBatch(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	a.logFaults(r.Context(), verdicts)
-	if err := a.placeReplayed(r.Context(), verdicts); err != nil {
-		return err
-	}
+	a.place(r.Context(), verdicts)
 	buf := batchBuffers.Get().(*[]byte)
 	defer batchBuffers.Put(buf)
 	*buf = appendBatch((*buf)[:0], verdicts)
@@ -97,16 +95,15 @@ func commonFailure(verdicts []ledger.Verdict) error {
 	return first
 }
 
-// placeReplayed finds the entries of what took effect earlier, since the promise for the batch is for those too.
-func (a *API) placeReplayed(ctx context.Context, verdicts []ledger.Verdict) (err error) {
-	for i := range verdicts {
-		if v := &verdicts[i]; a.Log != nil && v.Replayed {
-			if v.Entry, err = a.Log.Receipts.Place(ctx, *v); err != nil {
-				return err
-			}
-		}
+// place finds the entries of what took effect earlier, since the promise for the batch is for those too. What was committed stays so whether or not they are found, so a
+// failure is only logged.
+func (a *API) place(ctx context.Context, verdicts []ledger.Verdict) {
+	if a.Log == nil {
+		return
 	}
-	return nil
+	if err := a.Log.Receipts.Places(ctx, verdicts); err != nil {
+		a.logFault(ctx, err)
+	}
 }
 
 // logFaults logs the first error of a batch that is not the caller's doing: the others are likely to be the same.

@@ -254,3 +254,17 @@ func TestBatchesAreRepeatable(t *testing.T) {
 	}
 	s.get("alice", "/v1/accounts/{alice_account}").want(200).expect("balance", "69.500000")
 }
+
+// What was committed is told, whether or not its entries can be read again: "nothing was done" would have it paid twice.
+func TestABatchIsToldThoughItsEntriesCannotBeRead(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	item := `{"idempotency_key":%q,"from_account":"{alice_account}","to_account":"{bob_account}","amount":"1"}`
+	batch := `{"mode":"independent","transfers":[` + fmt.Sprintf(item, "k1") + `]}`
+	first := s.post("alice", "/v1/transfers/batch", batch).want(200).expect("results.0.status", "201")
+	if _, err := s.db.Pool.Exec(t.Context(), `REVOKE SELECT ON log_entries FROM ballast_app`); err != nil {
+		t.Fatal(err)
+	}
+	s.post("alice", "/v1/transfers/batch", batch).want(200).
+		expect("results.0.status", "201", "results.0.replayed", true, "results.0.transfer.id", first.string("results.0.transfer.id"), "results.0.leaf_hash", nil)
+}

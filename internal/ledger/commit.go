@@ -47,7 +47,7 @@ func (w *writer) resolveWithin(ctx context.Context, units []unit, ambiguous bool
 			ambiguous = true
 		case outcomeAgain:
 		}
-		w.opts.Observer.Retried(ambiguous)
+		w.observe(func(o Observer) { o.Retried(ambiguous) })
 		if !pause(ctx, attempt) {
 			w.opts.Logger.Error("a group of commands was given up",
 				slog.Int("commands", countCommands(units)), slog.Bool("ambiguous", ambiguous), errorAttr(err))

@@ -57,7 +57,8 @@ type Options struct {
 	// Workers is how many groups may be in the database at once. Default 1: one is the fastest where the groups share
 	// accounts, since none then waits for another's locks.
 	Workers int
-	// MaxBatch is the most commands that one database transaction takes; one with a Step counts as eight. Default 8,000.
+	// MaxBatch is the most commands that one database transaction takes; one with a Step counts as eight, and 512
+	// bytes of metadata and reference as one more. Default 8,000.
 	MaxBatch int
 	// MaxQueue is the most commands that may wait; one more is refused with ErrOverloaded. Default 20,000.
 	MaxQueue int

@@ -67,6 +67,8 @@ func (s *stretch) next(g *group, more bool) *group {
 	s.tell()
 	switch {
 	case a.committed && err != nil: // What failed came behind the commit.
+		s.w.opts.Logger.Warn("what was sent behind a commit failed", errorAttr(err))
+		s.known.mistaken()
 		s.drop()
 		s.settle(g, a)
 		return nil
@@ -98,7 +100,9 @@ func (s *stretch) begin(ctx context.Context, g *group) (*application, error) {
 		if a := newApplication(s.w.identities, g.units); a.assume(s.known, drawn) {
 			return a, nil
 		}
-		s.known.mistaken()
+		if g.commands <= len(drawn.seqs) { // Else its last unit was larger than what was drawn for it.
+			s.known.mistaken()
+		}
 		s.tell() // What is read may have to wait for a lock.
 	}
 	a := newApplication(s.w.identities, g.units)

@@ -20,6 +20,7 @@ type writer struct {
 
 	queue   chan *item
 	waiting atomic.Int64 // commands in queue
+	load    atomic.Int64 // what these weigh
 	taken   atomic.Int64 // commands that workers have taken from it and not yet decided
 	// groupTime is how long a group takes as of late, in nanoseconds.
 	groupTime atomic.Int64
@@ -133,13 +134,13 @@ func (w *writer) enqueue(ctx context.Context, u unit) (*item, error) {
 }
 
 func (w *writer) tryEnqueue(ctx context.Context, u unit) (*item, error) {
-	n := int64(len(u))
-	if w.waiting.Add(n) > int64(w.opts.MaxQueue) || w.wouldBeLate(ctx, n) {
-		w.waiting.Add(-n)
+	ahead := w.load.Add(u.weight()) - u.weight()
+	if w.waiting.Add(int64(len(u))) > int64(w.opts.MaxQueue) || w.wouldBeLate(ctx, ahead) {
+		w.unqueued(u)
 		return nil, ErrOverloaded
 	}
 	if err := w.enter(u); err != nil {
-		w.waiting.Add(-n)
+		w.unqueued(u)
 		return nil, err
 	}
 	for _, c := range u {
@@ -149,7 +150,7 @@ func (w *writer) tryEnqueue(ctx context.Context, u unit) (*item, error) {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
 	if w.closed {
-		w.waiting.Add(-n)
+		w.unqueued(u)
 		w.leave(u)
 		return nil, ErrShuttingDown
 	}
@@ -157,11 +158,16 @@ func (w *writer) tryEnqueue(ctx context.Context, u unit) (*item, error) {
 	return it, nil
 }
 
-// wouldBeLate tells whether the groups ahead of a unit of n commands will take longer than its caller can wait. A caller
+// unqueued counts a unit as one that does not wait any more.
+func (w *writer) unqueued(u unit) {
+	w.waiting.Add(-int64(len(u)))
+	w.load.Add(-u.weight())
+}
+
+// wouldBeLate tells whether the groups that what weighs ahead makes will take longer than a caller can wait. A caller
 // with nobody before it is always let in: by what becomes of it, the estimate is made anew.
-func (w *writer) wouldBeLate(ctx context.Context, n int64) bool {
+func (w *writer) wouldBeLate(ctx context.Context, ahead int64) bool {
 	deadline, ok := ctx.Deadline()
-	ahead := w.waiting.Load() - n
 	if !ok || ahead <= 0 {
 		return ctx.Err() != nil
 	}
@@ -202,21 +208,25 @@ type group struct {
 	// units are those of the items, which have so many commands in all.
 	units    []unit
 	commands int
-	// weight is about how long it takes to write them, in plain transfers.
-	weight int
+	weight   int64
 	// began is when it was taken.
 	began time.Time
 	// verdicts are in the order of the units' commands, once there are any.
 	verdicts []Verdict
 }
 
-// stepWeight is the weight of a command with a Step, which writes rows of its own: a mint takes twice as long as a transfer, and a group of the slowest must be written well
-// within attemptTimeout.
-const stepWeight = 8
+const (
+	// stepWeight is the weight of a command with a Step, which writes rows of its own: a mint takes twice as long as a transfer, and a group of the slowest must be written well
+	// within attemptTimeout.
+	stepWeight = 8
+	// bytesWeight is how many bytes of what a caller adds to a command weigh as much as a plain transfer.
+	bytesWeight = 512
+)
 
-func (u unit) weight() (n int) {
+// weight is about how long it takes to write a unit, in plain transfers.
+func (u unit) weight() (n int64) {
 	for _, c := range u {
-		n++
+		n += 1 + int64(len(c.Metadata)+len(c.Reference))/bytesWeight
 		if c.Step != nil {
 			n += stepWeight - 1
 		}
@@ -229,7 +239,7 @@ func (u unit) weight() (n int) {
 func (w *writer) gather(first *item, most int) *group {
 	g := &group{began: time.Now()}
 	for it := first; it != nil; {
-		w.waiting.Add(-int64(len(it.unit)))
+		w.unqueued(it.unit)
 		if it.state.CompareAndSwap(itemWaiting, itemTaken) {
 			g.items, g.units = append(g.items, it), append(g.units, it.unit)
 			g.commands += len(it.unit)
@@ -238,7 +248,7 @@ func (w *writer) gather(first *item, most int) *group {
 		} else {
 			w.leave(it.unit)
 		}
-		if it = nil; g.commands < most && g.weight < w.opts.MaxBatch {
+		if it = nil; g.commands < most && g.weight < int64(w.opts.MaxBatch) {
 			it = w.another()
 		}
 	}

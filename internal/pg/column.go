@@ -21,8 +21,10 @@ type column struct {
 // arrayHeader is its dimensions, whether there are nulls, the type, its length and the index of the first element, of four bytes each.
 const arrayHeader = 20
 
-// GoString is what an error of pgx says of it: not what is in it.
-func (c *column) GoString() string { return fmt.Sprintf("a column of %d values", c.length+c.nulls) }
+// Format says how many values there are, and not which: it is what errors and logs have of them. (A String would be taken for a text to send.)
+func (c *column) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "a column of %d values", c.length+c.nulls)
+}
 
 // Reset takes all values out, and keeps the room.
 func (c *column) Reset() { *c = column{elements: c.elements[:0]} }
@@ -139,6 +141,9 @@ type Bytes struct {
 	Bytes []byte
 	Ahead int
 }
+
+// Format says how many bytes there are, and not which.
+func (b *Bytes) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "%d bytes", len(b.Bytes)) }
 
 // bytesCodec sends a Bytes, and everything else as pgx does.
 type bytesCodec struct{ pgtype.ByteaCodec }

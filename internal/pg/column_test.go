@@ -2,6 +2,7 @@ package pg
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -105,6 +106,12 @@ func TestErrorsOfColumnsDoNotTellValues(t *testing.T) {
 	_, err := pgtype.NewMap().Encode(pgtype.TextArrayOID, pgtype.BinaryFormatCode, &c, nil)
 	if err == nil || !strings.Contains(err.Error(), "a column of 2 values") || strings.Contains(err.Error(), "0x73") {
 		t.Error(err)
+	}
+	b := &Bytes{Bytes: []byte("secret")}
+	for _, said := range []string{fmt.Sprintf("%v", &c), fmt.Sprintf("%+v", &c), fmt.Sprintf("%#v", b), fmt.Sprintf("%+v", b)} {
+		if strings.Contains(said, "secret") || strings.Contains(said, "115") || strings.Contains(said, "0x73") {
+			t.Error(said)
+		}
 	}
 }
 

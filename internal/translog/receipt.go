@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 
 	"github.com/google/uuid"
@@ -62,9 +63,9 @@ func NewReceipts(pool *pgxpool.Pool, store *Store, key *Key) *Receipts {
 const groupsBack = 256
 
 const (
-	rowsBeforeSQL = `
-SELECT e.seq, e.bundle, p.first_index FROM (SELECT seq, bundle FROM log_entries WHERE seq <= $1 ORDER BY seq DESC LIMIT $2) AS e
-LEFT JOIN log_positions p USING (seq) ORDER BY e.seq DESC`
+	rowBeforeSQL = `
+SELECT e.seq, e.bundle, p.first_index FROM (SELECT seq, bundle FROM log_entries WHERE seq <= $1 ORDER BY seq DESC LIMIT 1) AS e
+LEFT JOIN log_positions p USING (seq)`
 
 	keysOfSQL = `SELECT account_id, key FROM account_keys WHERE account_id = ANY($1)`
 )
@@ -86,48 +87,51 @@ func (r *Receipts) ofTransaction(ctx context.Context, t *ledger.Transaction) (pl
 }
 
 func (r *Receipts) find(ctx context.Context, seq int64, is func(entry []byte) bool, t *ledger.Transaction) (placed, error) {
-	for _, back := range []int{1, groupsBack} { // Nearly always the first has it.
-		rows, err := r.pool.Query(ctx, rowsBeforeSQL, seq, back)
+	for range groupsBack { // Nearly always the first has it. Each may have megabytes, so that they are read one by one.
+		row, err := r.rowBefore(ctx, seq)
+		if errors.Is(err, pgx.ErrNoRows) {
+			break
+		}
 		if err != nil {
 			return placed{}, err
 		}
-		type found struct {
-			seq    int64
-			bundle []byte
-			first  *int64
+		p := placed{place: leaf.Place{Group: &leaf.Group{}}, index: -1}
+		if t != nil {
+			p.place.Group.At = t.CreatedAt
 		}
-		candidates, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (f found, err error) {
-			err = row.Scan(&f.seq, &f.bundle, &f.first)
-			return f, err
-		})
-		if err != nil {
-			return placed{}, err
-		}
-		for _, c := range candidates {
-			p := placed{place: leaf.Place{Group: &leaf.Group{}}, index: -1}
-			if t != nil {
-				p.place.Group.At = t.CreatedAt
+		n := 0
+		for entry, err := range leaf.Entries(row.bundle) {
+			if err != nil {
+				return placed{}, err
 			}
-			n := 0
-			for entry, err := range leaf.Entries(c.bundle) {
-				if err != nil {
-					return placed{}, err
+			p.place.Group.Leaves = append(p.place.Group.Leaves, leaf.HashOf(entry))
+			if p.entry == nil && is(entry) {
+				p.entry, p.place.Index = entry, n
+				if row.first != nil {
+					p.index = *row.first + int64(n)
 				}
-				p.place.Group.Leaves = append(p.place.Group.Leaves, leaf.HashOf(entry))
-				if p.entry == nil && is(entry) {
-					p.entry, p.place.Index = entry, n
-					if c.first != nil {
-						p.index = *c.first + int64(n)
-					}
-				}
-				n++
 			}
-			if p.entry != nil {
-				return p, nil
-			}
+			n++
 		}
+		if p.entry != nil {
+			return p, nil
+		}
+		seq = row.seq - 1
 	}
 	return placed{}, ErrNotLogged
+}
+
+// entriesRow is a row of entries, under the seq of its first, and where that is in the log, if it is.
+type entriesRow struct {
+	seq    int64
+	bundle []byte
+	first  *int64
+}
+
+// rowBefore returns the last row that does not begin after a seq, or pgx.ErrNoRows.
+func (r *Receipts) rowBefore(ctx context.Context, seq int64) (row entriesRow, err error) {
+	err = r.pool.QueryRow(ctx, rowBeforeSQL, seq).Scan(&row.seq, &row.bundle, &row.first)
+	return row, err
 }
 
 // Of returns the receipt of a transaction. It opens those of its accounts that may says the caller may know.
@@ -150,6 +154,57 @@ func (r *Receipts) Place(ctx context.Context, v ledger.Verdict) (leaf.Place, err
 	}
 	p, err := r.ofTransaction(ctx, v.Transaction)
 	return p.place, err
+}
+
+// Places is Place of each verdict of success that does not have its entry yet, which it is given. What was committed together is read once.
+func (r *Receipts) Places(ctx context.Context, verdicts []ledger.Verdict) error {
+	missing := make(map[int64][]*ledger.Verdict) // one seq may have several, if a key was given twice
+	var seqs []int64
+	for i := range verdicts {
+		if v := &verdicts[i]; v.Err == nil && v.Entry.Group == nil {
+			seqs = append(seqs, v.Transaction.Seq)
+			missing[v.Transaction.Seq] = append(missing[v.Transaction.Seq], v)
+		}
+	}
+	slices.Sort(seqs)
+	for _, seq := range slices.Backward(seqs) {
+		if len(missing[seq]) == 0 {
+			continue
+		}
+		row, err := r.rowBefore(ctx, seq)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return ErrNotLogged
+		}
+		if err != nil {
+			return fmt.Errorf("translog: the entry of %d: %w", seq, err)
+		}
+		group := &leaf.Group{At: missing[seq][0].Transaction.CreatedAt}
+		for entry, err := range leaf.Entries(row.bundle) {
+			if err != nil {
+				return err
+			}
+			place := leaf.Place{Group: group, Index: len(group.Leaves)}
+			group.Leaves = append(group.Leaves, leaf.HashOf(entry))
+			told, ok, err := seqOf(entry)
+			if err != nil {
+				return fmt.Errorf("translog: row %d: %w", row.seq, err)
+			}
+			if !ok {
+				continue
+			}
+			for _, v := range missing[told] {
+				v.Entry = place
+			}
+			delete(missing, told)
+		}
+		for _, v := range missing[seq] { // It is in a row before that.
+			if v.Entry, err = r.Place(ctx, *v); err != nil {
+				return err
+			}
+		}
+		delete(missing, seq)
+	}
+	return nil
 }
 
 // receipt proves the inclusion of an entry in the last checkpoint that was witnessed, or else in the last one.
