@@ -55,7 +55,7 @@ type settings struct {
 
 	ReadConns    int `env:"BALLAST_READ_CONNS" envDefault:"8" about:"Connections for everything but the write path."`
 	WriteWorkers int `env:"BALLAST_WRITE_WORKERS" envDefault:"1" about:"Groups that may be committed at once; one connection each."`
-	MaxBatch     int `env:"BALLAST_MAX_BATCH" envDefault:"8000" about:"Transfers that one group takes at most, or an eighth as many mints, holds and redemptions."`
+	MaxBatch     int `env:"BALLAST_MAX_BATCH" envDefault:"8000" about:"Transfers of one group at most; of mints, an eighth."`
 	MaxQueue     int `env:"BALLAST_MAX_QUEUE" envDefault:"20000" about:"Commands that may wait; more are answered 503."`
 
 	LogLevel     string `env:"BALLAST_LOG_LEVEL" about:"debug, info, warn or error; info for serve, warn for dev."`
