@@ -3,6 +3,7 @@ package translog
 import (
 	"os"
 	"runtime"
+	"syscall"
 	"testing"
 	"time"
 
@@ -19,7 +20,8 @@ WITH made AS (
 )
 UPDATE accounts SET debits = debits + s.total, balance = balance - s.total FROM (SELECT sum(balance) AS total FROM made) AS s WHERE id = $3`
 
-// A proof for a million accounts takes at most 30 s of one core, with reading them from the database and writing the tree. BALLAST_LONG=1 runs it.
+// A proof for a million accounts takes at most 30 s of one core's time, with reading them from the database and writing the tree. What the clock says besides is the other
+// work of the machine, and is only told. BALLAST_LONG=1 runs it.
 //
 //nolint:paralleltest // it measures, on one core
 func TestLiabilitiesOfAMillionAccounts(t *testing.T) {
@@ -43,9 +45,10 @@ func TestLiabilitiesOfAMillionAccounts(t *testing.T) {
 	w.transfer(1000) // To be left out.
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	l := w.liabilities(LiabilitiesOptions{})
-	began := time.Now()
+	began, used := time.Now(), cpuTime(t)
 	made := w.publish(l)
 	took := time.Since(began)
+	used = cpuTime(t) - used
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
 	info, err := os.Stat(l.trees.path(made))
@@ -60,9 +63,19 @@ func TestLiabilitiesOfAMillionAccounts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("%d accounts in %v; %d MiB of the system in all; a file of %d MiB; a holder's document in %v", made.Accounts, took.Round(10*time.Millisecond),
+	t.Logf("%d accounts in %v, %v of them computing; %d MiB of the system in all; a file of %d MiB; a holder's document in %v", made.Accounts, took.Round(10*time.Millisecond), used.Round(10*time.Millisecond),
 		memory.Sys>>20, info.Size()>>20, (time.Since(began) / proofs).Round(10*time.Microsecond))
-	if made.Accounts != accounts+2 || took > most {
-		t.Errorf("%d accounts took %v, want at most %v", made.Accounts, took, most)
+	if made.Accounts != accounts+2 || used > most {
+		t.Errorf("%d accounts took %v, want at most %v", made.Accounts, used, most)
 	}
+}
+
+// cpuTime is what this process has computed for.
+func cpuTime(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
