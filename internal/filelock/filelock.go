@@ -52,9 +52,6 @@ func acquire(path string, perm fs.FileMode, lock func(*os.File) error) (unlock f
 		return nil, err
 	}
 	if err := lock(f); err != nil {
-		if !errors.Is(err, ErrLocked) {
-			err = &fs.PathError{Op: "lock", Path: path, Err: err}
-		}
 		return nil, errors.Join(err, f.Close())
 	}
 	return func() { release(f) }, nil
@@ -67,8 +64,10 @@ func flock(f *os.File, how int) error {
 		case errors.Is(err, syscall.EINTR): // The runtime's own signals cut a wait short.
 		case errors.Is(err, syscall.EWOULDBLOCK):
 			return ErrLocked
+		case err != nil:
+			return &fs.PathError{Op: "lock", Path: f.Name(), Err: err}
 		default:
-			return err
+			return nil
 		}
 	}
 }
