@@ -3,9 +3,9 @@ package pg
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
@@ -114,15 +114,15 @@ func (*Texts) oid() uint32 { return pgtype.TextOID }
 // columnCodec sends columns as they are, and everything else as pgx does.
 type columnCodec struct{ *pgtype.ArrayCodec }
 
-// registerColumns puts columnCodec and bytesCodec in the place of pgx's own.
-func registerColumns(m *pgtype.Map) {
+// registerColumns puts columnCodec and bytesCodec in the place of pgx's own, for a connection that sends by frontend.
+func registerColumns(m *pgtype.Map, frontend *pgproto3.Frontend) {
 	for _, oid := range []uint32{pgtype.Int2ArrayOID, pgtype.Int8ArrayOID, pgtype.TextArrayOID, pgtype.UUIDArrayOID} {
 		array, _ := m.TypeForOID(oid)
 		if codec, ok := array.Codec.(*pgtype.ArrayCodec); ok {
 			m.RegisterType(&pgtype.Type{Name: array.Name, OID: oid, Codec: columnCodec{codec}})
 		}
 	}
-	m.RegisterType(&pgtype.Type{Name: "bytea", OID: pgtype.ByteaOID, Codec: bytesCodec{}})
+	m.RegisterType(&pgtype.Type{Name: "bytea", OID: pgtype.ByteaOID, Codec: bytesCodec{room: &room{frontend: frontend}}})
 }
 
 // PlanEncode implements pgtype.Codec.
@@ -136,7 +136,7 @@ func (c columnCodec) PlanEncode(m *pgtype.Map, oid uint32, format int16, value a
 	return c.ArrayCodec.PlanEncode(m, oid, format, value)
 }
 
-// Bytes is a parameter of bytea, or null, behind which come others of so many bytes: with room for them, what is encoded is copied once.
+// Bytes is a parameter of bytea, or null, behind which come others of so many bytes. They are encoded and sent in memory that the connection keeps for that.
 type Bytes struct {
 	Bytes []byte
 	Ahead int
@@ -146,25 +146,28 @@ type Bytes struct {
 func (b *Bytes) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "%d bytes", len(b.Bytes)) }
 
 // bytesCodec sends a Bytes, and everything else as pgx does.
-type bytesCodec struct{ pgtype.ByteaCodec }
+type bytesCodec struct {
+	pgtype.ByteaCodec
+	room *room
+}
 
 // PlanEncode implements pgtype.Codec.
 func (c bytesCodec) PlanEncode(m *pgtype.Map, oid uint32, format int16, value any) pgtype.EncodePlan {
 	if _, ok := value.(*Bytes); ok && format == pgtype.BinaryFormatCode {
-		return encodeBytes{}
+		return encodeBytes{c.room}
 	}
 	return c.ByteaCodec.PlanEncode(m, oid, format, value)
 }
 
-type encodeBytes struct{}
+type encodeBytes struct{ room *room }
 
 // Encode implements pgtype.EncodePlan.
-func (encodeBytes) Encode(value any, buf []byte) ([]byte, error) {
+func (e encodeBytes) Encode(value any, buf []byte) ([]byte, error) {
 	b := value.(*Bytes) //nolint:forcetypeassert // PlanEncode chose this plan by it
 	if b.Bytes == nil {
 		return nil, nil
 	}
-	return append(slices.Grow(buf, len(b.Bytes)+b.Ahead), b.Bytes...), nil
+	return append(e.room.forParameters(buf, len(b.Bytes)+b.Ahead), b.Bytes...), nil
 }
 
 type encodeColumn struct{ element uint32 }

@@ -17,7 +17,7 @@ func sent[T any](t *testing.T, oid uint32, parameter any) (read []T) {
 	t.Helper()
 	m := pgtype.NewMap()
 	registerUUIDs(m)
-	registerColumns(m)
+	registerColumns(m, nil)
 	wire, err := m.Encode(oid, m.FormatCodeForOID(oid), parameter, []byte("before"))
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ func TestAColumnEndsWithItsLastValue(t *testing.T) {
 func TestAColumnOfAnotherTypeIsRefused(t *testing.T) {
 	t.Parallel()
 	m := pgtype.NewMap()
-	registerColumns(m)
+	registerColumns(m, nil)
 	var c BigInts
 	c.Add(1)
 	if wire, err := m.Encode(pgtype.UUIDArrayOID, pgtype.BinaryFormatCode, &c, nil); err == nil {
@@ -118,7 +118,7 @@ func TestErrorsOfColumnsDoNotTellValues(t *testing.T) {
 func TestBytesMakeRoom(t *testing.T) {
 	t.Parallel()
 	m := pgtype.NewMap()
-	registerColumns(m)
+	registerColumns(m, nil)
 	encode := func(b *Bytes) []byte {
 		wire, err := m.Encode(pgtype.ByteaOID, pgtype.BinaryFormatCode, b, make([]byte, 0, 8))
 		if err != nil {

@@ -16,7 +16,7 @@ type uuidCodec struct{ pgtype.UUIDCodec }
 // KnowTypes makes a new connection use this package's codecs: it is the AfterConnect of every pool.
 func KnowTypes(_ context.Context, conn *pgx.Conn) error {
 	registerUUIDs(conn.TypeMap())
-	registerColumns(conn.TypeMap())
+	registerColumns(conn.TypeMap(), conn.PgConn().Frontend())
 	return nil
 }
 
