@@ -14,10 +14,11 @@ func BenchmarkTransaction(b *testing.B) {
 		Postings: []Posting{{Asset: "SCH", Amount: 1500000, From: from, To: to, FromVersion: 17, ToVersion: 4}},
 	}
 	var room []byte
+	var w Writer
 	b.ReportAllocs()
 	for b.Loop() {
 		var err error
-		if room, _, err = t.AppendTo(room[:0]); err != nil {
+		if room, _, err = w.AppendTo(room[:0], &t); err != nil {
 			b.Fatal(err)
 		}
 	}

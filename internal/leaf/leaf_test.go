@@ -35,7 +35,7 @@ func FuzzEntriesAreCanonical(f *testing.F) {
 			return
 		}
 		e := sample(asset, id)
-		entry := e.Append(nil)
+		entry := new(Writer).append(nil, &e)
 		canonical, err := jcs.Transform(entry)
 		if err != nil || !bytes.Equal(canonical, entry) {
 			t.Fatalf("%s\ncanonical %s (%v)", entry, canonical, err)
@@ -92,21 +92,21 @@ func TestBundles(t *testing.T) {
 func TestEntriesAreMadeInTheirBundle(t *testing.T) {
 	t.Parallel()
 	e := sample("SCH", "txn_1")
-	entry := e.Append(nil)
+	entry := new(Writer).append(nil, &e)
 	want, err := AppendTo([]byte("before"), entry)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, hash, err := e.AppendTo([]byte("before"))
+	got, hash, err := new(Writer).AppendTo([]byte("before"), &e)
 	if err != nil || !bytes.Equal(got, want) || hash != HashOf(entry) {
 		t.Errorf("%q, hashed as %x (%v), want %q and %x", got, hash, err, want, HashOf(entry))
 	}
 	e.ID = strings.Repeat("x", MaxSize-len(entry)+len(e.ID))
-	if got, _, err := e.AppendTo(nil); err != nil || len(got) != 2+MaxSize {
+	if got, _, err := new(Writer).AppendTo(nil, &e); err != nil || len(got) != 2+MaxSize {
 		t.Errorf("%d bytes of the longest entry (%v)", len(got), err)
 	}
 	e.ID += "x"
-	if got, _, err := e.AppendTo([]byte("before")); !errors.Is(err, ErrTooLong) || string(got) != "before" {
+	if got, _, err := new(Writer).AppendTo([]byte("before"), &e); !errors.Is(err, ErrTooLong) || string(got) != "before" {
 		t.Errorf("%d bytes of one that is too long (%v)", len(got), err)
 	}
 }
@@ -139,9 +139,13 @@ func TestTimesAreWrittenAsRFC3339(t *testing.T) {
 	for range 1000 {
 		times = append(times, time.Unix(rand.Int64N(1<<37), rand.Int64N(1e9)))
 	}
-	for _, at := range times {
+	var w Writer
+	for _, at := range append(times, times[0], times[0]) {
 		if got, want := string(appendTime(nil, at)), at.UTC().Format(format); got != want {
 			t.Errorf("%s, not %s", got, want)
+		}
+		if got, want := string(w.instant(at)), at.UTC().Format(format); got != want {
+			t.Errorf("%s from a writer of another time, not %s", got, want)
 		}
 	}
 }

@@ -26,9 +26,30 @@ type Posting struct {
 	FromVersion, ToVersion int64
 }
 
-// Append writes the entry of a transaction.
-func (t *Transaction) Append(dst []byte) []byte {
-	dst = append(appendTime(append(dst, `{"at":"`...), t.At), '"')
+// Writer writes entries of transactions one behind the other. The zero value is ready for use. What the entries of a group have in common, their time, it formats once.
+type Writer struct {
+	at time.Time
+	// text is at as entries have it.
+	text []byte
+}
+
+// AppendTo adds the entry of a transaction to a bundle, as the function AppendTo does, and returns its leaf hash. It returns ErrTooLong and the bundle as it was.
+func (w *Writer) AppendTo(bundle []byte, t *Transaction) ([]byte, Hash, error) {
+	at := len(bundle)
+	const prefix = 2 // The length; its last byte is 0 as yet, which is what a leaf is hashed behind.
+	bundle = w.append(append(bundle, 0, 0), t)
+	size := len(bundle) - at - prefix
+	if size > MaxSize {
+		return bundle[:at], Hash{}, ErrTooLong
+	}
+	hash := sha256.Sum256(bundle[at+prefix-1:])
+	binary.BigEndian.PutUint16(bundle[at:], uint16(size)) //nolint:gosec // checked above
+	return bundle, hash, nil
+}
+
+// append writes the entry of a transaction.
+func (w *Writer) append(dst []byte, t *Transaction) []byte {
+	dst = append(append(append(dst, `{"at":"`...), w.instant(t.At)...), '"')
 	if t.Epoch != "" {
 		dst = appendMember(dst, "epoch", t.Epoch)
 	}
@@ -52,18 +73,11 @@ func (t *Transaction) Append(dst []byte) []byte {
 	return append(dst, `,"type":"transaction","v":"1"}`...)
 }
 
-// AppendTo adds the entry of a transaction to a bundle, as the function AppendTo does, and returns its leaf hash. It returns ErrTooLong and the bundle as it was.
-func (t *Transaction) AppendTo(bundle []byte) ([]byte, Hash, error) {
-	at := len(bundle)
-	const prefix = 2 // The length; its last byte is 0 as yet, which is what a leaf is hashed behind.
-	bundle = t.Append(append(bundle, make([]byte, prefix)...))
-	size := len(bundle) - at - prefix
-	if size > MaxSize {
-		return bundle[:at], Hash{}, ErrTooLong
+func (w *Writer) instant(at time.Time) []byte {
+	if len(w.text) == 0 || !w.at.Equal(at) {
+		w.at, w.text = at, appendTime(w.text[:0], at)
 	}
-	hash := sha256.Sum256(bundle[at+prefix-1:])
-	binary.BigEndian.PutUint16(bundle[at:], uint16(size)) //nolint:gosec // checked above
-	return bundle, hash, nil
+	return w.text
 }
 
 func (p *Posting) append(dst []byte) []byte {

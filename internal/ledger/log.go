@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/google/uuid"
@@ -42,8 +43,11 @@ func (a *application) commit() {
 	}
 }
 
-// bundles has room for the entries of groups, from one to the next.
-var bundles = sync.Pool{New: func() any { return new([]byte) }}
+// bundles has room for the entries of groups, from one to the next, and shares for parts of them.
+var (
+	bundles = sync.Pool{New: func() any { return new([]byte) }}
+	shares  = sync.Pool{New: func() any { return new([]byte) }}
+)
 
 const (
 	// entrySize is about that of a transfer's entry.
@@ -68,7 +72,11 @@ func enter(room []byte, transactions []*Transaction, accounts map[uuid.UUID]*lea
 	parts[0].bundle = slices.Grow(room[:0], entrySize*len(transactions))
 	var others sync.WaitGroup
 	for i := range parts[1:] {
-		others.Go(func() { parts[i+1].enter(accounts) })
+		room := shares.Get().(*[]byte) //nolint:forcetypeassert // nothing else is in there
+		part := &parts[i+1]
+		part.bundle = (*room)[:0]
+		defer func() { *room = part.bundle; shares.Put(room) }()
+		others.Go(func() { part.enter(accounts) })
 	}
 	parts[0].enter(accounts)
 	others.Wait()
@@ -98,12 +106,12 @@ func (e *share) enter(accounts map[uuid.UUID]*leaf.Account) {
 		}
 	}()
 	e.bundle = slices.Grow(e.bundle, entrySize*len(e.of))
-	var postings []leaf.Posting
+	w := entryWriter{accounts: accounts}
+	w.ids.Grow(len(e.of) * len(id.Format(id.Txn, uuid.Nil)))
 	for i, t := range e.of {
-		entry, err := t.entry(postings[:0], accounts)
-		postings = entry.Postings
+		err := w.fill(t)
 		if err == nil {
-			e.bundle, e.leaves[i], err = entry.AppendTo(e.bundle)
+			e.bundle, e.leaves[i], err = w.to.AppendTo(e.bundle, &w.entry)
 		}
 		if err != nil {
 			e.err = fmt.Errorf("transaction %d: %w", t.Seq, err)
@@ -119,32 +127,45 @@ var subjects = map[Kind]id.Prefix{
 	KindRedemptionRequest: id.Redemption, KindRedemptionIssue: id.Redemption, KindRedemptionRefund: id.Redemption, KindRedemptionCorrect: id.Redemption,
 }
 
-// Entry returns what the log says of a transaction, given how its accounts stand there.
-func (t *Transaction) Entry(accounts map[uuid.UUID]*leaf.Account) (leaf.Transaction, error) {
-	return t.entry(nil, accounts)
+// entryWriter writes what the log says of transactions, given how their accounts stand there.
+type entryWriter struct {
+	accounts map[uuid.UUID]*leaf.Account
+	to       leaf.Writer
+	// entry is that of one transaction at a time, and ids has the texts of the ids of all.
+	entry leaf.Transaction
+	ids   strings.Builder
 }
 
-// entry is Entry, with its postings in room.
-func (t *Transaction) entry(room []leaf.Posting, accounts map[uuid.UUID]*leaf.Account) (leaf.Transaction, error) {
-	e := leaf.Transaction{
-		ID: id.Format(id.Txn, t.ID), Kind: string(t.Kind), Seq: t.Seq, Reverses: t.Reverses, At: t.CreatedAt,
-		Postings: slices.Grow(room, len(t.Postings)),
+// fill makes the entry that of a transaction.
+func (w *entryWriter) fill(t *Transaction) error {
+	e := &w.entry
+	*e = leaf.Transaction{
+		ID: w.format(id.Txn, t.ID), Kind: string(t.Kind), Seq: t.Seq, Reverses: t.Reverses, At: t.CreatedAt, Postings: e.Postings[:0],
 	}
-	if prefix, ok := subjects[t.Kind]; ok && t.Subject != uuid.Nil {
-		e.Subject = id.Format(prefix, t.Subject)
+	if t.Subject != uuid.Nil {
+		if prefix, ok := subjects[t.Kind]; ok {
+			e.Subject = w.format(prefix, t.Subject)
+		}
 	}
 	if t.Epoch != uuid.Nil {
-		e.Epoch = id.Format(id.Epoch, t.Epoch)
+		e.Epoch = w.format(id.Epoch, t.Epoch)
 	}
 	for i := range t.Postings {
 		p := &t.Postings[i]
-		from, to := accounts[p.From], accounts[p.To]
+		from, to := w.accounts[p.From], w.accounts[p.To]
 		if !identified(from) || !identified(to) {
-			return e, errUnidentified
+			return errUnidentified
 		}
 		e.Postings = append(e.Postings, leaf.Posting{Asset: p.Asset, Amount: p.Amount, From: from, To: to, FromVersion: p.FromVersion, ToVersion: p.ToVersion})
 	}
-	return e, nil
+	return nil
+}
+
+func (w *entryWriter) format(prefix id.Prefix, u uuid.UUID) string {
+	var room [64]byte
+	at := w.ids.Len()
+	w.ids.Write(id.Append(room[:0], prefix, u))
+	return w.ids.String()[at:]
 }
 
 func identified(a *leaf.Account) bool { return a != nil && (a.Name != "" || !a.Key.IsZero()) }
