@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"math/bits"
-	"strings"
 	"sync"
 	"time"
 )
@@ -28,14 +27,14 @@ type Group struct {
 
 	// texts are the levels in base64: each node is in the proofs of all that are below its sibling.
 	encoding sync.Once
-	texts    [][][textSize]byte
+	texts    [][]text
 }
 
 // Signature is a group's: what was signed, and until when it promises what, both as they are told.
 type Signature struct{ Text, By string }
 
-// textSize is how long a hash is in base64 without padding.
-const textSize = (8*sha256.Size + 5) / 6
+// text is a comma and a hash in base64 without padding.
+type text [1 + (8*sha256.Size+5)/6]byte
 
 // Place is one entry of a group.
 type Place struct {
@@ -57,26 +56,30 @@ func (g *Group) Signed(sign func(root Hash, at time.Time) (Signature, error)) (S
 	return g.signed, g.err
 }
 
-// WriteLeaf writes an entry's leaf hash in base64 (URL alphabet, no padding). It may be asked after Signed.
-func (g *Group) WriteLeaf(b *strings.Builder, index int) {
+// Leaf returns an entry's leaf hash in base64 (URL alphabet, no padding). It may be asked after Signed, as may what follows.
+func (g *Group) Leaf(index int) []byte {
 	g.encoding.Do(g.encode)
-	b.Write(g.texts[0][index][:])
+	return g.texts[0][index][1:]
 }
 
-// WriteProof writes the inclusion proof of an entry, from its sibling upwards (RFC 6962, section 2.1.1), as WriteLeaf does, with commas between.
-func (g *Group) WriteProof(b *strings.Builder, index int) {
-	g.encoding.Do(g.encode)
-	first := true
-	for _, level := range g.texts {
-		if sibling := index ^ 1; sibling < len(level) {
-			if !first {
-				b.WriteByte(',')
-			}
-			b.Write(level[sibling][:])
-			first = false
-		}
-		index /= 2
+// Sibling returns the beginning of an entry's inclusion proof (RFC 6962, section 2.1.1): the leaf hash of its sibling, or nil if it has none.
+func (g *Group) Sibling(index int) []byte {
+	if index ^= 1; index < len(g.Leaves) {
+		return g.Leaf(index)
 	}
+	return nil
+}
+
+// AppendRest appends the rest of an entry's inclusion proof, upwards, each hash behind a comma. Siblings have the same.
+func (g *Group) AppendRest(dst []byte, index int) []byte {
+	g.encoding.Do(g.encode)
+	for _, level := range g.texts[1:] {
+		index /= 2
+		if sibling := index ^ 1; sibling < len(level) {
+			dst = append(dst, level[sibling][:]...)
+		}
+	}
+	return dst
 }
 
 func (g *Group) encode() {
@@ -84,12 +87,13 @@ func (g *Group) encode() {
 	for _, level := range g.levels {
 		nodes += len(level)
 	}
-	room := make([][textSize]byte, nodes)
-	g.texts = make([][][textSize]byte, len(g.levels))
+	room := make([]text, nodes)
+	g.texts = make([][]text, len(g.levels))
 	for i, level := range g.levels {
 		g.texts[i], room = room[:len(level)], room[len(level):]
 		for j := range level {
-			base64.RawURLEncoding.Encode(g.texts[i][j][:], level[j][:])
+			g.texts[i][j][0] = ','
+			base64.RawURLEncoding.Encode(g.texts[i][j][1:], level[j][:])
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package translog
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"encoding/base64"
 	"fmt"
@@ -33,10 +34,10 @@ func (p *Promises) Of(at leaf.Place) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("translog: promise: %w", err)
 	}
-	var b strings.Builder
-	b.Grow(promiseSize(at.Group))
-	writePromise(&b, signed, at.Group, at.Index)
-	return b.String(), nil
+	w := promiseWriter{group: at.Group, signed: signed}
+	w.Grow(promiseSize(at.Group))
+	w.write(at.Index)
+	return w.String(), nil
 }
 
 // maxSealed bounds the groups that Seal looks at: larger ones are of batches, whose answers are promised by trees of their own.
@@ -51,37 +52,61 @@ func (p *Promises) Seal(g *leaf.Group) {
 	if err != nil {
 		return // Whoever asks hears of it.
 	}
-	var b strings.Builder
-	b.Grow(promiseSize(g) * len(g.Leaves))
+	w := promiseWriter{group: g, signed: signed}
+	w.Grow(promiseSize(g) * len(g.Leaves))
 	ends := make([]int, len(g.Leaves))
 	for i := range g.Leaves {
-		writePromise(&b, signed, g, i)
-		ends[i] = b.Len()
+		w.write(i)
+		ends[i] = w.Len()
 	}
-	all, from := b.String(), 0
+	all, from := w.String(), 0
 	g.Told = make([]string, len(g.Leaves))
 	for i, end := range ends {
 		g.Told[i], from = all[from:end], end
 	}
 }
 
-// promiseSize is about how long a promise of a group is.
-func promiseSize(g *leaf.Group) int { return 250 + 44*bits.Len(uint(len(g.Leaves))) }
+// promiseSize is about how long a promise of a group is, and not less.
+func promiseSize(g *leaf.Group) int { return 210 + 44*bits.Len(uint(len(g.Leaves)-1)) } //nolint:gosec // nobody asks of a group of none
 
-func writePromise(b *strings.Builder, signed leaf.Signature, g *leaf.Group, index int) {
+// promiseWriter writes promises of one group.
+type promiseWriter struct {
+	strings.Builder
+	group  *leaf.Group
+	signed leaf.Signature
+	// by and size are what all have between the leaf and the index, and between that and the proof; rest is what the siblings have alike, from behind the first hash of
+	// their proofs to the end, and pair which two these are, from 1 on.
+	by, size string
+	rest     []byte
+	pair     int
+}
+
+func (w *promiseWriter) write(index int) {
+	w.prepare(index)
 	var number [20]byte
-	b.WriteString("v=1; leaf=")
-	g.WriteLeaf(b, index)
-	b.WriteString("; by=")
-	b.WriteString(signed.By)
-	b.WriteString("; index=")
-	b.Write(strconv.AppendInt(number[:0], int64(index), 10))
-	b.WriteString("; size=")
-	b.Write(strconv.AppendInt(number[:0], int64(len(g.Leaves)), 10))
-	b.WriteString("; proof=")
-	g.WriteProof(b, index)
-	b.WriteString("; sig=")
-	b.WriteString(signed.Text)
+	w.WriteString("v=1; leaf=")
+	w.Write(w.group.Leaf(index))
+	w.WriteString(w.by)
+	w.Write(strconv.AppendInt(number[:0], int64(index), 10))
+	w.WriteString(w.size)
+	if sibling := w.group.Sibling(index); sibling != nil {
+		w.Write(sibling)
+		w.Write(w.rest)
+	} else {
+		w.Write(bytes.TrimPrefix(w.rest, []byte{','}))
+	}
+}
+
+func (w *promiseWriter) prepare(index int) {
+	if w.pair == index/2+1 {
+		return
+	}
+	if w.pair == 0 {
+		w.by = "; by=" + w.signed.By + "; index="
+		w.size = "; size=" + strconv.Itoa(len(w.group.Leaves)) + "; proof="
+	}
+	w.pair = index/2 + 1
+	w.rest = append(append(w.group.AppendRest(w.rest[:0], index), "; sig="...), w.signed.Text...)
 }
 
 // OfAll returns one promise for several entries, in their order: of the tree that consists of just them, whose root a reader finds from their leaf hashes.
