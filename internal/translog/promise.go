@@ -35,9 +35,9 @@ func (p *Promises) Of(at leaf.Place) (string, error) {
 		return "", fmt.Errorf("translog: promise: %w", err)
 	}
 	w := promiseWriter{group: at.Group, signed: signed}
-	w.Grow(promiseSize(at.Group))
+	w.b.Grow(promiseSize(at.Group))
 	w.write(at.Index)
-	return w.String(), nil
+	return w.b.String(), nil
 }
 
 // maxSealed bounds the groups that Seal looks at: larger ones are of batches, whose answers are promised by trees of their own.
@@ -53,13 +53,13 @@ func (p *Promises) Seal(g *leaf.Group) {
 		return // Whoever asks hears of it.
 	}
 	w := promiseWriter{group: g, signed: signed}
-	w.Grow(promiseSize(g) * len(g.Leaves))
+	w.b.Grow(promiseSize(g) * len(g.Leaves))
 	ends := make([]int, len(g.Leaves))
 	for i := range g.Leaves {
 		w.write(i)
-		ends[i] = w.Len()
+		ends[i] = w.b.Len()
 	}
-	all, from := w.String(), 0
+	all, from := w.b.String(), 0
 	g.Told = make([]string, len(g.Leaves))
 	for i, end := range ends {
 		g.Told[i], from = all[from:end], end
@@ -67,11 +67,11 @@ func (p *Promises) Seal(g *leaf.Group) {
 }
 
 // promiseSize is about how long a promise of a group is, and not less.
-func promiseSize(g *leaf.Group) int { return 210 + 44*bits.Len(uint(len(g.Leaves)-1)) } //nolint:gosec // nobody asks of a group of none
+func promiseSize(g *leaf.Group) int { return 210 + 44*bits.Len(uint(len(g.Leaves)-1)) }
 
 // promiseWriter writes promises of one group.
 type promiseWriter struct {
-	strings.Builder
+	b      strings.Builder
 	group  *leaf.Group
 	signed leaf.Signature
 	// by and size are what all have between the leaf and the index, and between that and the proof; rest is what the siblings have alike, from behind the first hash of
@@ -84,16 +84,16 @@ type promiseWriter struct {
 func (w *promiseWriter) write(index int) {
 	w.prepare(index)
 	var number [20]byte
-	w.WriteString("v=1; leaf=")
-	w.Write(w.group.Leaf(index))
-	w.WriteString(w.by)
-	w.Write(strconv.AppendInt(number[:0], int64(index), 10))
-	w.WriteString(w.size)
+	w.b.WriteString("v=1; leaf=")
+	w.b.Write(w.group.Leaf(index))
+	w.b.WriteString(w.by)
+	w.b.Write(strconv.AppendInt(number[:0], int64(index), 10))
+	w.b.WriteString(w.size)
 	if sibling := w.group.Sibling(index); sibling != nil {
-		w.Write(sibling)
-		w.Write(w.rest)
+		w.b.Write(sibling)
+		w.b.Write(w.rest)
 	} else {
-		w.Write(bytes.TrimPrefix(w.rest, []byte{','}))
+		w.b.Write(bytes.TrimPrefix(w.rest, []byte{','}))
 	}
 }
 
