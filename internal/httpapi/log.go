@@ -134,14 +134,14 @@ func (a *API) promise(x *exchange) {
 	x.Header()[promiseHeader] = []string{promise}
 }
 
-func (a *API) promiseOf(ctx context.Context, verdicts []ledger.Verdict) (string, error) {
+func (a *API) promiseOf(ctx context.Context, verdicts []*ledger.Verdict) (string, error) {
 	if len(verdicts) == 1 {
-		return a.Log.Promise(ctx, verdicts[0])
+		return a.Log.Promise(ctx, *verdicts[0])
 	}
 	places := make([]leaf.Place, len(verdicts))
 	for i, v := range verdicts {
 		var err error
-		if places[i], err = a.Log.Receipts.Place(ctx, v); err != nil {
+		if places[i], err = a.Log.Receipts.Place(ctx, *v); err != nil {
 			return "", err
 		}
 	}

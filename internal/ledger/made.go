@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -9,7 +10,7 @@ import (
 // what it has entered in the log. It may be used from several goroutines.
 type Made struct {
 	mu       sync.Mutex
-	verdicts []Verdict
+	verdicts []*Verdict
 }
 
 type madeKey struct{}
@@ -19,8 +20,8 @@ func Collect(ctx context.Context, made *Made) context.Context {
 	return context.WithValue(ctx, madeKey{}, made)
 }
 
-// Verdicts returns what was collected so far, in the order in which it was decided.
-func (m *Made) Verdicts() []Verdict {
+// Verdicts returns what was collected so far, in the order in which it was decided: the same verdicts that whoever submitted it has.
+func (m *Made) Verdicts() []*Verdict {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.verdicts
@@ -33,8 +34,9 @@ func collect(ctx context.Context, verdicts []Verdict) []Verdict {
 	}
 	made.mu.Lock()
 	defer made.mu.Unlock()
-	for _, v := range verdicts {
-		if v.Err == nil {
+	made.verdicts = slices.Grow(made.verdicts, len(verdicts))
+	for i := range verdicts {
+		if v := &verdicts[i]; v.Err == nil {
 			made.verdicts = append(made.verdicts, v)
 		}
 	}
