@@ -30,7 +30,7 @@ func TestCommandsWithAStepCountMore(t *testing.T) {
 			t.Parallel()
 			w := &writer{opts: Options{MaxBatch: 80}, queue: make(chan *item, tt.waiting)}
 			for range tt.waiting {
-				w.queue <- &item{unit: unit{{Step: tt.step, Metadata: make([]byte, tt.metadata)}}, done: make(chan struct{})}
+				w.queue <- newItem(unit{{Step: tt.step, Metadata: make([]byte, tt.metadata)}}, false)
 			}
 			if g := w.gather(w.another(), tt.most); g.commands != tt.expect || len(g.units) != tt.expect {
 				t.Errorf("a group of %d, want %d", g.commands, tt.expect)
