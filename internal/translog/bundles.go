@@ -70,7 +70,7 @@ func (b *bundler) add(r *row) error {
 // write writes the bundle as far as it is filled, reads it again, and goes on to the next.
 func (b *bundler) write() (err error) {
 	in := b.in
-	if err := in.store.Publish(tilePath(b.at), in.room); err != nil {
+	if err := in.store.publishNew(tilePath(b.at), in.room); err != nil {
 		return err
 	}
 	in.fault("bundle")

@@ -236,7 +236,7 @@ func (in *Integrator) writeTiles(g *growth, leaves []leaf.Hash) error {
 		} else if data, err = tlog.ReadTileData(t, g); err != nil {
 			return fmt.Errorf("translog: tile %s: %w", tilePath(t), err)
 		}
-		if err := in.store.Publish(tilePath(t), data); err != nil {
+		if err := in.store.publishNew(tilePath(t), data); err != nil {
 			return err
 		}
 		in.fault("tile")

@@ -35,7 +35,11 @@ var (
 //
 // Files appear whole or not at all. The head is on disk when it is swapped. What is public is there a little later, by Sync of an [Integrator]: until then it can be
 // made again from the database.
-type Store struct{ dir string }
+type Store struct {
+	dir string
+	// named says that this system cannot make files that have no name yet.
+	named atomic.Bool
+}
 
 // OpenStore returns the store in a directory, which it makes if need be.
 func OpenStore(dir string) (*Store, error) {
@@ -95,6 +99,14 @@ func (s *Store) SwapHead(old, next []byte) error {
 // Publish writes a file that anybody may read, in the place of what was there.
 func (s *Store) Publish(name string, data []byte) error {
 	return put(filepath.Join(s.Public(), filepath.FromSlash(name)), data, false)
+}
+
+// publishNew is Publish of what is not there as a rule, but for what a step has left that was stopped.
+func (s *Store) publishNew(name string, data []byte) error {
+	if s.putNew(filepath.Join(s.Public(), filepath.FromSlash(name)), data) {
+		return nil
+	}
+	return s.Publish(name, data)
 }
 
 // publishAnew is Publish of what may be there already.
