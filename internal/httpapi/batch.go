@@ -24,7 +24,7 @@ const (
 
 func (a *API) createTransferBatch(w http.ResponseWriter, r *http.Request) error {
 	var req wire.CreateTransferBatchRequest
-	if err := decode(r, &req); err != nil {
+	if err := decodePlain(r, &req, readBatch); err != nil {
 		return err
 	}
 	transfers, err := batchOf(principalOf(r.Context()), &req)

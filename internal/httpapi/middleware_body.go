@@ -77,6 +77,11 @@ func limitBody(maxBytes int64) guard {
 // decode reads the request's body into the struct that into points to. Its errors are *strictjson.Error.
 func decode(r *http.Request, into any) error { return strictjson.Decode(r.Body, bodyLimit(r), into) }
 
+// decodePlain is decode where read can read what the body usually is.
+func decodePlain[T any](r *http.Request, into *T, read func(*strictjson.Plain, *T) bool) error {
+	return strictjson.DecodePlain(r.Body, bodyLimit(r), into, read)
+}
+
 // decodeSecret is decode where the body has secrets: its errors repeat no name that the call does not have.
 func decodeSecret(r *http.Request, into any) error {
 	return strictjson.DecodeSecret(r.Body, bodyLimit(r), into)

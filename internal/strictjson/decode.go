@@ -29,6 +29,14 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 func Decode(r io.Reader, limit int64, into any) error {
 	buf := buffers.Get().(*bytes.Buffer)
 	defer release(buf)
+	if err := readBody(buf, r, limit); err != nil {
+		return err
+	}
+	return decode(buf.Bytes(), into)
+}
+
+// readBody puts into buf all that is in r, of which there may be so much.
+func readBody(buf *bytes.Buffer, r io.Reader, limit int64) error {
 	buf.Reset()
 	if _, err := buf.ReadFrom(io.LimitReader(r, limit+1)); err != nil {
 		return readError(err)
@@ -36,7 +44,7 @@ func Decode(r io.Reader, limit int64, into any) error {
 	if int64(buf.Len()) > limit {
 		return &Error{Code: TooLarge, Detail: detailOf[TooLarge]}
 	}
-	return decode(buf.Bytes(), into)
+	return nil
 }
 
 func decode(body []byte, into any) error {
