@@ -79,14 +79,10 @@ func (b *Book) decide(c *Command, seq int64) (t *Transaction, err error) {
 			t = nil
 		}
 	}()
-	t = &Transaction{
-		Seq: seq, ID: c.id, Kind: c.Kind, Caller: c.Caller, Subject: c.Subject, Reverses: c.Reverses,
-		Reference: c.Reference, Metadata: c.Metadata, CreatedAt: b.at, digest: c.Digest, request: c.Request,
-	}
 	if err := b.checkOwner(c); err != nil {
 		return nil, err
 	}
-	t.Postings = make([]Posting, 0, len(c.Moves))
+	t = newTransaction(c, seq, b.at)
 	if err := b.post(t, c.Moves, c.Settles); err != nil || c.Step == nil {
 		return t, err
 	}
@@ -96,6 +92,28 @@ func (b *Book) decide(c *Command, seq int64) (t *Transaction, err error) {
 	}
 	t.Epoch, t.Details = decision.Epoch, decision.Details
 	return t, b.post(t, decision.Moves, c.Settles)
+}
+
+// newTransaction returns that of a command, with room for its postings.
+func newTransaction(c *Command, seq int64, at time.Time) *Transaction {
+	t, postings := roomFor(len(c.Moves))
+	*t = Transaction{
+		Seq: seq, ID: c.id, Kind: c.Kind, Caller: c.Caller, Subject: c.Subject, Reverses: c.Reverses,
+		Reference: c.Reference, Metadata: c.Metadata, CreatedAt: at, Postings: postings, digest: c.Digest, request: c.Request,
+	}
+	return t
+}
+
+// roomFor makes room for a transaction and its postings: in one piece for one of one posting, as most are.
+func roomFor(postings int) (*Transaction, []Posting) {
+	if postings != 1 {
+		return &Transaction{}, make([]Posting, 0, postings)
+	}
+	one := &struct {
+		Transaction
+		posting [1]Posting
+	}{}
+	return &one.Transaction, one.posting[:0]
 }
 
 // checkOwner answers for another's account as for one that does not exist.
