@@ -43,14 +43,13 @@ type Account struct {
 }
 
 // appendAccount writes an account as it is after the posting that made this version of it.
-func appendAccount(dst []byte, a *Account, version int64) []byte {
+func appendAccount(dst []byte, h *Hasher, a *Account, version int64) []byte {
 	if a.Name != "" {
 		dst = append(append(dst, '"'), a.Name...)
 		dst = append(dst, '@')
 		return append(strconv.AppendInt(dst, version, 10), '"')
 	}
-	blind := Blind(&a.Key, version)
-	commitment := Commit(&blind, a.ID, version)
+	commitment := h.commit(a, version)
 	dst = append(dst, `"#`...)
 	return append(base64.RawURLEncoding.AppendEncode(dst, commitment[:]), '"')
 }

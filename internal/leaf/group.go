@@ -103,13 +103,14 @@ func (g *Group) grow() Hash {
 	level := g.Leaves
 	g.levels = append(make([][]Hash, 0, bits.Len(uint(len(level)))+1), level)
 	room := make([]Hash, len(level)+cap(g.levels)) // Each level has half of the one below, rounded up.
+	h := NewHasher()
 	for len(level) > 1 {
 		n := (len(level) + 1) / 2
 		above := room[:n:n]
 		room = room[n:]
 		for i := range above {
 			if 2*i+1 < len(level) {
-				above[i] = node(&level[2*i], &level[2*i+1])
+				above[i] = h.Node(&level[2*i], &level[2*i+1])
 			} else {
 				above[i] = level[2*i]
 			}
@@ -121,12 +122,4 @@ func (g *Group) grow() Hash {
 		return sha256.Sum256(nil)
 	}
 	return level[0]
-}
-
-func node(left, right *Hash) Hash {
-	var b [1 + 2*sha256.Size]byte
-	b[0] = 1
-	copy(b[1:], left[:])
-	copy(b[1+sha256.Size:], right[:])
-	return sha256.Sum256(b[:])
 }

@@ -1,7 +1,6 @@
 package leaf
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"time"
 )
@@ -28,7 +27,8 @@ type Posting struct {
 
 // Writer writes entries of transactions one behind the other. The zero value is ready for use. What the entries of a group have in common, their time, it formats once.
 type Writer struct {
-	at time.Time
+	hasher *Hasher
+	at     time.Time
 	// text is at as entries have it.
 	text []byte
 }
@@ -36,19 +36,22 @@ type Writer struct {
 // AppendTo adds the entry of a transaction to a bundle, as the function AppendTo does, and returns its leaf hash. It returns ErrTooLong and the bundle as it was.
 func (w *Writer) AppendTo(bundle []byte, t *Transaction) ([]byte, Hash, error) {
 	at := len(bundle)
-	const prefix = 2 // The length; its last byte is 0 as yet, which is what a leaf is hashed behind.
+	const prefix = 2 // The length.
 	bundle = w.append(append(bundle, 0, 0), t)
 	size := len(bundle) - at - prefix
 	if size > MaxSize {
 		return bundle[:at], Hash{}, ErrTooLong
 	}
-	hash := sha256.Sum256(bundle[at+prefix-1:])
+	hash := w.hasher.Leaf(bundle[at+prefix:])
 	binary.BigEndian.PutUint16(bundle[at:], uint16(size)) //nolint:gosec // checked above
 	return bundle, hash, nil
 }
 
 // append writes the entry of a transaction.
 func (w *Writer) append(dst []byte, t *Transaction) []byte {
+	if w.hasher == nil {
+		w.hasher = NewHasher()
+	}
 	dst = append(append(append(dst, `{"at":"`...), w.instant(t.At)...), '"')
 	if t.Epoch != "" {
 		dst = appendMember(dst, "epoch", t.Epoch)
@@ -60,7 +63,7 @@ func (w *Writer) append(dst []byte, t *Transaction) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = t.Postings[i].append(dst)
+		dst = t.Postings[i].append(dst, w.hasher)
 	}
 	dst = append(dst, ']')
 	if t.Reverses != 0 {
@@ -80,10 +83,10 @@ func (w *Writer) instant(at time.Time) []byte {
 	return w.text
 }
 
-func (p *Posting) append(dst []byte) []byte {
+func (p *Posting) append(dst []byte, h *Hasher) []byte {
 	dst = appendInt(append(dst, `{"amount":`...), p.Amount)
 	dst = appendMember(dst, "asset", p.Asset)
-	dst = appendAccount(append(dst, `,"from":`...), p.From, p.FromVersion)
-	dst = appendAccount(append(dst, `,"to":`...), p.To, p.ToVersion)
+	dst = appendAccount(append(dst, `,"from":`...), h, p.From, p.FromVersion)
+	dst = appendAccount(append(dst, `,"to":`...), h, p.To, p.ToVersion)
 	return append(dst, '}')
 }

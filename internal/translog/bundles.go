@@ -94,7 +94,7 @@ func (in *Integrator) readAgain(t tlog.Tile, leaves []leaf.Hash) (_ []leaf.Hash,
 		if err != nil {
 			return nil, fmt.Errorf("%w: bundle %s: %w", errTree, tilePath(t), err)
 		}
-		leaves = append(leaves, leaf.HashOf(entry))
+		leaves = append(leaves, in.hasher.Leaf(entry))
 	}
 	return leaves, nil
 }

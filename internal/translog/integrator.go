@@ -50,10 +50,11 @@ type Integrator struct {
 	horizon *ledger.Horizon
 	store   *Store
 	key     *Key
-	// room is for one bundle or tile at a time, again for a bundle as it is on disk, and leaves for the leaf hashes of a step, all kept from step to step: only who
-	// has the store's lock uses them.
+	// room is for one bundle or tile at a time, again for a bundle as it is on disk, and leaves for the leaf hashes of a step, which hasher computes, all kept from
+	// step to step: only who has the store's lock uses them.
 	room, again []byte
 	leaves      []leaf.Hash
+	hasher      *leaf.Hasher
 	// rows has what was read last from the database, for as long as it is being used.
 	rows arena
 	// from has rows that this process has written itself, or is nil.
@@ -71,7 +72,7 @@ type Integrator struct {
 
 // NewIntegrator returns an integrator of the entries in the database of pool, which publishes in a store and signs with key.
 func NewIntegrator(pool *pgxpool.Pool, horizon *ledger.Horizon, store *Store, key *Key) *Integrator {
-	return &Integrator{pool: pool, horizon: horizon, store: store, key: key, fault: func(string) {}}
+	return &Integrator{pool: pool, horizon: horizon, store: store, key: key, hasher: leaf.NewHasher(), fault: func(string) {}}
 }
 
 // TakeFrom has the integrator take from a hand-over what the database need not be asked for again. It is called before the first Step.

@@ -128,15 +128,16 @@ func grow(from Tree, below tlog.HashReader, leaves []leaf.Hash) (*growth, error)
 	if err != nil {
 		return nil, fmt.Errorf("translog: append to the tree: %w", err)
 	}
+	hasher := leaf.NewHasher()
 	for i := range leaves {
-		h := tlog.Hash(leaves[i])
-		g.fresh = append(g.fresh, h)
+		h := leaves[i]
+		g.fresh = append(g.fresh, tlog.Hash(h))
 		level := 0
 		for ; g.to.N>>level&1 == 1; level++ { // A subtree is whole: its root is the parent of the two that it consists of.
-			h = tlog.NodeHash(edge[level], h)
-			g.fresh = append(g.fresh, h)
+			h = hasher.Node((*leaf.Hash)(&edge[level]), &h)
+			g.fresh = append(g.fresh, tlog.Hash(h))
 		}
-		edge[level] = h
+		edge[level] = tlog.Hash(h)
 		g.to.N++
 	}
 	g.to.Hash, err = tlog.TreeHash(g.to.N, g)
