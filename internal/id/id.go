@@ -3,8 +3,8 @@
 package id
 
 import (
+	"encoding/binary"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/google/uuid"
@@ -50,18 +50,10 @@ const (
 	suffixLen  = 26
 	noSuffix   = "00000000000000000000000000"
 	maxLen     = len(Epoch) + 1 + suffixLen // no prefix is longer
-	byteLen    = 16
 	bitsPerSym = 5
+	// half is the symbol that has bits of both halves of a UUID.
+	half = suffixLen / 2
 )
-
-// New returns a fresh UUIDv7: ordered by time, so that indexes on it grow at their right edge.
-func New() uuid.UUID {
-	u, err := uuid.NewV7()
-	if err != nil {
-		panic(fmt.Sprintf("id: the system's random source failed: %v", err))
-	}
-	return u
-}
 
 // Format returns the TypeID of u, for example acct_01jd3v9k2h…: the prefix, '_' and 26 symbols.
 func Format(p Prefix, u uuid.UUID) string {
@@ -90,51 +82,57 @@ func Parse(p Prefix, s string) (uuid.UUID, error) {
 
 // encode writes 128 bits as 26 symbols of five bits, most significant first, with two zero bits in front.
 func encode(dst []byte, u uuid.UUID) {
-	var acc uint32
-	bits := 2
-	n := 0
-	for _, b := range u {
-		acc = acc<<8 | uint32(b)
-		bits += 8
-		for bits >= bitsPerSym {
-			bits -= bitsPerSym
-			dst[n] = alphabet[acc>>bits&31]
-			n++
-		}
+	_ = dst[suffixLen-1]
+	high, low := binary.BigEndian.Uint64(u[:8]), binary.BigEndian.Uint64(u[8:])
+	dst[half] = alphabet[high<<4&16|low>>60]
+	for i := suffixLen - 1; i > half; i-- {
+		dst[i] = alphabet[low&31]
+		low >>= bitsPerSym
+	}
+	high >>= 1
+	for i := half - 1; i >= 0; i-- {
+		dst[i] = alphabet[high&31]
+		high >>= bitsPerSym
 	}
 }
 
-func decode(s string) (uuid.UUID, error) {
-	var u uuid.UUID
+func decode(s string) (u uuid.UUID, err error) {
+	_ = s[suffixLen-1]
 	if s[0] > '7' {
 		return uuid.Nil, ErrMalformed
 	}
-	var acc uint32
-	bits := -2
-	n := 0
-	for i := range len(s) {
-		v := symbolValue[s[i]]
-		if v < 0 {
-			return uuid.Nil, ErrMalformed
-		}
-		acc = acc<<bitsPerSym | uint32(v)
-		bits += bitsPerSym
-		if bits >= 8 && n < byteLen {
-			bits -= 8
-			u[n] = byte(acc >> bits & 0xff)
-			n++
-		}
+	var high, low, all uint64
+	for i := range half {
+		v := uint64(symbolValue[s[i]])
+		all |= v
+		high = high<<bitsPerSym | v
 	}
+	middle := uint64(symbolValue[s[half]])
+	all |= middle
+	high, low = high<<1|middle>>4, middle&15
+	for i := half + 1; i < suffixLen; i++ {
+		v := uint64(symbolValue[s[i]])
+		all |= v
+		low = low<<bitsPerSym | v
+	}
+	if all >= noSymbol {
+		return uuid.Nil, ErrMalformed
+	}
+	binary.BigEndian.PutUint64(u[:8], high)
+	binary.BigEndian.PutUint64(u[8:], low)
 	return u, nil
 }
 
-// symbolValue maps a byte to its five bits, or -1 for a byte outside the alphabet.
-var symbolValue = func() (table [256]int8) {
+// noSymbol stands for a byte outside the alphabet.
+const noSymbol = 1 << bitsPerSym
+
+// symbolValue maps a byte to its five bits, or to noSymbol.
+var symbolValue = func() (table [256]uint8) {
 	for i := range table {
-		table[i] = -1
+		table[i] = noSymbol
 	}
 	for i := range len(alphabet) {
-		table[alphabet[i]] = int8(i)
+		table[alphabet[i]] = uint8(i)
 	}
 	return table
 }()

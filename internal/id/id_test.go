@@ -1,8 +1,12 @@
 package id_test
 
 import (
+	"bytes"
 	"errors"
+	"slices"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"pgregory.net/rapid"
@@ -57,6 +61,84 @@ func TestParseIsTheInverseOfFormat(t *testing.T) {
 			t.Fatalf("round trip of %s gave %s, %v", u, got, err)
 		}
 	})
+}
+
+func TestNewIDsAreOrdered(t *testing.T) {
+	t.Parallel()
+	const many = 5000 // More than there are fractions of a millisecond.
+	began := time.Now()
+	ids := append(id.Many(many), id.New(), id.New())
+	ids = append(append(ids, id.Many(1)...), id.Many(0)...)
+	seen := map[[8]byte]bool{}
+	for i, u := range ids {
+		if u.Version() != 7 || u.Variant() != uuid.RFC4122 {
+			t.Fatalf("%s is of version %d and variant %s", u, u.Version(), u.Variant())
+		}
+		if i > 0 && bytes.Compare(ids[i-1][:], u[:]) >= 0 {
+			t.Fatalf("%s comes after %s", u, ids[i-1])
+		}
+		seen[[8]byte(u[8:])] = true
+		sec, nsec := u.Time().UnixTime()
+		if at := time.Unix(sec, nsec); at.Before(began.Add(-time.Millisecond)) || at.After(time.Now().Add(time.Second)) {
+			t.Fatalf("%s says %s, made at %s", u, at, began)
+		}
+	}
+	if len(seen) != len(ids) {
+		t.Errorf("%d of %d are random", len(seen), len(ids))
+	}
+}
+
+func TestNewIDsAreUnique(t *testing.T) {
+	t.Parallel()
+	var all [8][]uuid.UUID
+	var wg sync.WaitGroup
+	for i := range all {
+		wg.Go(func() {
+			for range 100 {
+				all[i] = append(append(all[i], id.Many(7)...), id.New())
+			}
+		})
+	}
+	wg.Wait()
+	seen := map[[8]byte]bool{} // Their times alone.
+	for _, u := range slices.Concat(all[:]...) {
+		if seen[[8]byte(u[:8])] {
+			t.Fatalf("%s has another's time", u)
+		}
+		seen[[8]byte(u[:8])] = true
+	}
+}
+
+func BenchmarkMany(b *testing.B) {
+	const many = 1000
+	b.ReportAllocs()
+	for b.Loop() {
+		id.Many(many)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/many, "ns/id")
+}
+
+func BenchmarkNew(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		id.New()
+	}
+}
+
+func BenchmarkAppend(b *testing.B) {
+	u, room := id.New(), make([]byte, 0, 64)
+	for b.Loop() {
+		room = id.Append(room[:0], id.Account, u)
+	}
+}
+
+func BenchmarkParse(b *testing.B) {
+	text := id.Format(id.Account, id.New())
+	for b.Loop() {
+		if _, err := id.Parse(id.Account, text); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 func FuzzParse(f *testing.F) {

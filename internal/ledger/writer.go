@@ -112,9 +112,10 @@ func sameVerdict(n int, err error) []Verdict {
 // prepare names the transactions of commands before they are tried the first time, so that a command whose COMMIT was lost
 // recognises what it did itself.
 func prepare(u unit) {
-	for _, c := range u {
+	ids := id.Many(len(u))
+	for i, c := range u {
 		if c.id == uuid.Nil {
-			c.id = id.New()
+			c.id = ids[i]
 		}
 	}
 }
