@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/jackc/pgx/v5"
@@ -17,6 +18,7 @@ import (
 	"github.com/ballast-compute/ballast/internal/pg"
 	"github.com/ballast-compute/ballast/internal/providers"
 	"github.com/ballast-compute/ballast/internal/redeem"
+	"github.com/ballast-compute/ballast/internal/translog"
 )
 
 type checkCommand struct {
@@ -29,7 +31,7 @@ var errBooksWrong = errors.New("the books are wrong: at least one invariant does
 // checker recomputes invariants in the caller's snapshot.
 type checker func(ctx context.Context, db ledger.Querier) ([]ledger.Check, error)
 
-// checkers are all that this program knows.
+// checkers are all that this program knows of a database.
 var checkers = []checker{
 	ledger.CheckBalances, ledger.CheckJournal, anchor.Checks, anchor.CheckIndex, coverage.Checks, providers.Checks, providers.CheckJournal, redeem.Checks, redeem.CheckJournal,
 }
@@ -44,7 +46,11 @@ func (c *checkCommand) Run(ctx context.Context, p *program) error {
 	if err := explainSchema(db.CheckSchema(ctx, conn)); err != nil {
 		return err
 	}
-	report, err := recompute(ctx, conn)
+	checks, err := p.checkers()
+	if err != nil {
+		return err
+	}
+	report, err := recompute(ctx, conn, checks)
 	if err != nil {
 		return err
 	}
@@ -72,13 +78,28 @@ type reportCheck struct {
 	Detail string `json:"detail"`
 }
 
-func recompute(ctx context.Context, conn *pgx.Conn) (r report, err error) {
+// checkers are those that every database has, and the one of the log, if this one has any.
+func (p *program) checkers() ([]checker, error) {
+	key := p.settings.logKey
+	if key == nil {
+		return checkers, nil
+	}
+	store, err := translog.OpenStore(p.settings.LogDir)
+	if err != nil {
+		return nil, fmt.Errorf("BALLAST_LOG_DIR: %w", err)
+	}
+	return append(slices.Clone(checkers), func(ctx context.Context, db ledger.Querier) ([]ledger.Check, error) {
+		return translog.Check(ctx, db, store, key.Verifier)
+	}), nil
+}
+
+func recompute(ctx context.Context, conn *pgx.Conn, checks []checker) (r report, err error) {
 	err = pg.InTx(ctx, conn, ledger.Snapshot, func(tx pgx.Tx) error {
 		r = report{OK: true}
 		if err := tx.QueryRow(ctx, `SELECT COALESCE(max(seq), 0) FROM transactions`).Scan(&r.Seq); err != nil {
 			return err
 		}
-		for _, check := range checkers {
+		for _, check := range checks {
 			found, err := check(ctx, tx)
 			if err != nil {
 				return err

@@ -66,6 +66,21 @@ func TestServeRefusesADatabaseThatWasSetBack(t *testing.T) {
 		want(t, 1, "the store does not have what the database has as published", "BALLAST_LOG_DIR")
 }
 
+func TestCheckComparesTheLogWithItsRows(t *testing.T) {
+	t.Parallel()
+	d := pgtest.New(t, seeded())
+	env := append(logEnvironment(t), "DATABASE_URL="+d.AppURL)
+	s := startServe(t, d.AppURL, env...)
+	if s.published() == 0 {
+		t.Fatal("nothing is published")
+	}
+	s.signal(syscall.SIGTERM)
+	runBinary(t, env, "check").want(t, 0, "log_is_its_rows", "0 failed")
+	execute(t, d.Pool, `SET session_replication_role = replica;
+		UPDATE log_entries SET bundle = set_byte(bundle, 50, get_byte(bundle, 50) # 1) WHERE seq = (SELECT min(seq) FROM log_positions)`)
+	runBinary(t, env, "check").want(t, 1, "FAILED  log_is_its_rows", "is not what row")
+}
+
 func TestMistakesWithTheLog(t *testing.T) {
 	t.Parallel()
 	env := logEnvironment(t)
