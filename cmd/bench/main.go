@@ -73,6 +73,9 @@ func run(ctx context.Context, opts options) error {
 		return err
 	}
 	fmt.Printf("\nThe journal was filled with %d postings in %s.\n\n", opts.Postings, time.Since(began).Round(time.Second))
+	if err := rig.pastCheckpoint(ctx); err != nil {
+		return err
+	}
 	full, err := rig.measure(ctx, fmt.Sprintf("with %d postings", opts.Postings))
 	if err != nil {
 		return err

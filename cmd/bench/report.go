@@ -85,6 +85,7 @@ func (r *rig) report(ctx context.Context, title string, rates map[string][]float
 	against("single transfers over HTTP", "uniform", "yardstick-uniform", "yardstick", 1.5)
 	against("the same, all into one account", "hot", "yardstick-hot", "yardstick, one account", 8)
 	against("batches of 1,000 over HTTP", "batch", "uniform", "single transfers", 4)
+	against("the same, against four times what single transfers are to reach", "batch", "yardstick-uniform", "yardstick", 4*1.5)
 	against("mints over HTTP, 50 pledges", "mint", "uniform", "single transfers", 0.5)
 	against("yardstick: plain SQL function, 64 clients", "yardstick-uniform", "", "", 0)
 	against("yardstick, one account", "yardstick-hot", "", "", 0)
