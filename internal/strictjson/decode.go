@@ -14,6 +14,9 @@ import (
 // MaxDepth is how many objects and arrays may lie within one another, the outermost included.
 const MaxDepth = 32
 
+// MaxNested is how many objects and arrays may be in a body. Each may be made into something larger than the two bytes that it takes at least.
+const MaxNested = 10_000
+
 // maxPooledBytes keeps one large body from pinning its buffer for good.
 const maxPooledBytes = 512 << 10
 
@@ -51,7 +54,11 @@ func decode(body []byte, into any) error {
 	if code := checkTop(body); code != "" {
 		return &Error{Code: code, Detail: detailOf[code]}
 	}
-	if code := scan(body); code != "" {
+	switch code := scan(body); code {
+	case "":
+	case TooLarge:
+		return &Error{Code: code, Detail: detailOf[code]}
+	default:
 		return locate(body, code)
 	}
 	if err := json.Unmarshal(body, into, strict); err != nil {
@@ -81,11 +88,11 @@ func checkTop(body []byte) Code {
 	return ""
 }
 
-// scan looks once over the body for what the JSON library lets pass: depth, NUL in a string, and null, which it
+// scan looks once over the body for what the JSON library lets pass: depth, how many objects and arrays there are, NUL in a string, and null, which it
 // would turn into an absent or empty value. It only has to be right about bodies that are valid JSON, since the
 // others are refused by the library afterwards.
 func scan(body []byte) Code {
-	depth := 0
+	depth, nested := 0, 0
 	for i := 0; i < len(body); i++ {
 		switch body[i] {
 		case '"':
@@ -97,6 +104,9 @@ func scan(body []byte) Code {
 		case '{', '[':
 			if depth++; depth > MaxDepth {
 				return TooDeep
+			}
+			if nested++; nested > MaxNested {
+				return TooLarge
 			}
 		case '}', ']':
 			depth--

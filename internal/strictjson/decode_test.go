@@ -159,6 +159,25 @@ func TestDepthIsLimitedExactly(t *testing.T) {
 	}
 }
 
+// Two bytes of a body may become a hundred in memory: how many do is limited before any does.
+func TestObjectsAndArraysAreCounted(t *testing.T) {
+	t.Parallel()
+	objects := func(n int) string { return `{"transfers":[` + strings.Repeat("{},", n-1) + `{}]}` }
+	var got request
+	if err := strictjson.Decode(strings.NewReader(objects(strictjson.MaxNested-2)), 6<<20, &got); err != nil {
+		t.Errorf("at the limit: %v", err)
+	}
+	got = request{}
+	err := strictjson.Decode(strings.NewReader(objects(2_000_000)), 6<<20, &got)
+	if e, ok := errors.AsType[*strictjson.Error](err); !ok || e.Code != strictjson.TooLarge || got.Transfers != nil {
+		t.Errorf("past the limit: %v, with %d of them read", err, len(got.Transfers))
+	}
+	err = strictjson.Decode(strings.NewReader(objects(strictjson.MaxNested-1)), 6<<20, &got)
+	if e, ok := errors.AsType[*strictjson.Error](err); !ok || e.Code != strictjson.TooLarge {
+		t.Errorf("just past the limit: %v", err)
+	}
+}
+
 func TestBodyOfExactlyTheLimitIsRead(t *testing.T) {
 	t.Parallel()
 	var got request
