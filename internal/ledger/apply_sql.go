@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -60,6 +61,14 @@ WHERE a.id = n.id`
 	// What findCreationsSQL finds, this refuses.
 	refuseUsedSQL = `SELECT refuse_used_keys($1)`
 )
+
+// writeAlikeSQL is writeJournalSQL for transactions that are alike, where columns that say the same of all have one value, or none: unnesting it for each row takes longer.
+var writeAlikeSQL = strings.NewReplacer(
+	"unnest($4::text[])", "($4::text[])[1]", "unnest($5::smallint[])", "($5::smallint[])[1]",
+	"unnest($9::uuid[])", "($9::uuid[])[1]", "unnest($10::uuid[])", "($10::uuid[])[1]", "unnest($11::bigint[])", "($11::bigint[])[1]",
+	"unnest($12::text[])", "($12::text[])[1]", "unnest($13::text[])", "($13::text[])[1]", "unnest($14::text[])", "($14::text[])[1]",
+	"unnest($16::smallint[])", "($16::smallint[])[1]", "unnest($19::text[])", "($19::text[])[1]",
+).Replace(writeJournalSQL)
 
 // read is the first round trip: locks, then idempotency, the clock and the features' own reads. It begins the database transaction, unless that was done.
 func (a *application) read(ctx context.Context, conn *pgxpool.Conn, begun bool) error {
@@ -181,7 +190,7 @@ func (a *application) write(ctx context.Context, conn *pgxpool.Conn, ahead *pgx.
 		}
 		columns := journals.Get().(*journal) //nolint:forcetypeassert // nothing else is in there
 		defer journals.Put(columns)
-		b.Queue(writeJournalSQL, a.rows(columns)...)
+		b.Queue(columns.fill(a), a.rows(columns)...)
 	}
 	writes := &Writes{batch: b, once: make(map[any]Rows)}
 	for _, s := range a.steps {
@@ -211,7 +220,6 @@ func (a *application) digests() uuids {
 // rows returns the parameters of writeJournalSQL. The bundle, which is more than half of their bytes, is the first, with the room for all: pgx would begin with little, and
 // grow by a quarter at a time, each time copied.
 func (a *application) rows(j *journal) []any {
-	j.fill(a)
 	columns := j.parameters()
 	if !logged { // None is sent as an empty one, in the same memory as others: so that the two programs differ in the log alone.
 		a.bundle = []byte{}

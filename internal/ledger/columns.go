@@ -55,16 +55,10 @@ func (j *journal) parameters() []any {
 	}
 }
 
-// fill replaces what is in the columns by an application's rows.
-func (j *journal) fill(a *application) {
+// fill replaces what is in the columns by an application's rows, and returns the statement that writes them.
+func (j *journal) fill(a *application) (statement string) {
 	for _, c := range j.parameters() {
 		c.(interface{ Reset() }).Reset() //nolint:forcetypeassert // each is a column
-	}
-	for _, t := range a.accepted {
-		j.addTransaction(t)
-		for line := range t.Postings {
-			j.addPosting(t.Seq, int16(line), &t.Postings[line])
-		}
 	}
 	for _, n := range a.changed() {
 		j.accounts.id.Add(n.id)
@@ -72,17 +66,56 @@ func (j *journal) fill(a *application) {
 		j.accounts.credits.Add(n.credits)
 		j.accounts.version.Add(n.version)
 	}
+	if alike(a.accepted) {
+		first := a.accepted[0]
+		j.addKind(first)
+		j.addLine(0, first.Postings[0].Asset)
+		for _, t := range a.accepted {
+			j.addTransaction(t)
+			j.addPosting(t.Seq, &t.Postings[0])
+		}
+		return writeAlikeSQL
+	}
+	for _, t := range a.accepted {
+		j.addKind(t)
+		j.addTransaction(t)
+		j.addDescription(t)
+		for line := range t.Postings {
+			j.addLine(line, t.Postings[line].Asset)
+			j.addPosting(t.Seq, &t.Postings[line])
+		}
+	}
+	return writeJournalSQL
+}
+
+// alike tells whether transactions are of one kind, of one posting of one asset each, and nothing more is said of any.
+func alike(transactions []*Transaction) bool {
+	first := transactions[0]
+	for _, t := range transactions {
+		if t.Kind != first.Kind || len(t.Postings) != 1 || t.Postings[0].Asset != first.Postings[0].Asset ||
+			t.Subject != uuid.Nil || t.Epoch != uuid.Nil || t.Reverses != 0 || t.Reference != "" || len(t.Metadata) > 0 || len(t.Details) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (j *journal) addKind(t *Transaction) {
+	j.transactions.kind.Add(string(t.Kind))
+	j.transactions.lines.Add(int16(len(t.Postings))) //nolint:gosec // a transaction has few lines
 }
 
 func (j *journal) addTransaction(t *Transaction) {
 	c := &j.transactions
 	c.seq.Add(t.Seq)
 	c.id.Add(t.ID)
-	c.kind.Add(string(t.Kind))
-	c.lines.Add(int16(len(t.Postings))) //nolint:gosec // a transaction has few lines
 	c.caller.Add(t.Caller)
 	c.digest.Add(t.digest)
 	c.request.Add(t.request)
+}
+
+func (j *journal) addDescription(t *Transaction) {
+	c := &j.transactions
 	addUUID(&c.subject, t.Subject)
 	addUUID(&c.epoch, t.Epoch)
 	if t.Reverses == 0 {
@@ -95,13 +128,16 @@ func (j *journal) addTransaction(t *Transaction) {
 	addText(&c.details, string(t.Details))
 }
 
-func (j *journal) addPosting(seq int64, line int16, p *Posting) {
+func (j *journal) addLine(line int, asset string) {
+	j.postings.line.Add(int16(line)) //nolint:gosec // a transaction has few lines
+	j.postings.asset.Add(asset)
+}
+
+func (j *journal) addPosting(seq int64, p *Posting) {
 	c := &j.postings
 	c.seq.Add(seq)
-	c.line.Add(line)
 	c.from.Add(p.From)
 	c.to.Add(p.To)
-	c.asset.Add(p.Asset)
 	c.amount.Add(p.Amount)
 	c.fromBalance.Add(p.FromBalance)
 	c.fromVersion.Add(p.FromVersion)
