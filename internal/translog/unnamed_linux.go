@@ -16,7 +16,7 @@ func (s *Store) putNew(name string, data []byte) bool {
 	}
 	fd, err := unix.Open(filepath.Dir(name), unix.O_TMPFILE|unix.O_WRONLY|unix.O_CLOEXEC, 0o644)
 	if err != nil {
-		s.named.Store(!errors.Is(err, unix.ENOENT))
+		s.named.Store(incapable(err))
 		return false
 	}
 	defer unix.Close(fd) //nolint:errcheck // it is whole, or has no name
@@ -32,4 +32,10 @@ func (s *Store) putNew(name string, data []byte) bool {
 		s.named.Store(true)
 	}
 	return err == nil
+}
+
+// incapable tells whether a file without a name was refused because there are none: by the file system, or by a kernel that takes it for a directory to be written to. What
+// else is wrong, such as too many open files, passes.
+func incapable(err error) bool {
+	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EISDIR) || errors.Is(err, unix.EINVAL)
 }

@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // What is published anew is there whole, under its name alone, for everybody to read, whether its directory was there, the file itself was, or the system can make no file
@@ -57,5 +59,22 @@ func TestAFileWithoutANameReplacesNone(t *testing.T) {
 	}
 	if data, err := os.ReadFile(name); err != nil || string(data) != "first" {
 		t.Errorf("%q (%v)", data, err)
+	}
+}
+
+// What passes, such as a lack of descriptors, is no reason not to try with the next either. The directory here is a file, which is refused in the same way.
+func TestAPassingFaultIsNotRemembered(t *testing.T) {
+	t.Parallel()
+	s, dir := &Store{}, filepath.Join(t.TempDir(), "dir")
+	if err := os.WriteFile(dir, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s.putNew(filepath.Join(dir, "file"), []byte("data")) || s.named.Load() {
+		t.Error("it made a file in a file, or will not try again")
+	}
+	for err, want := range map[error]bool{unix.EMFILE: false, unix.ENOSPC: false, unix.EOPNOTSUPP: true, unix.EISDIR: true} {
+		if incapable(err) != want {
+			t.Errorf("%v: incapable is %t", err, !want)
+		}
 	}
 }
