@@ -46,11 +46,7 @@ func (c *checkCommand) Run(ctx context.Context, p *program) error {
 	if err := explainSchema(db.CheckSchema(ctx, conn)); err != nil {
 		return err
 	}
-	checks, err := p.checkers()
-	if err != nil {
-		return err
-	}
-	report, err := recompute(ctx, conn, checks)
+	report, err := recompute(ctx, conn, p.checkers())
 	if err != nil {
 		return err
 	}
@@ -79,18 +75,15 @@ type reportCheck struct {
 }
 
 // checkers are those that every database has, and the one of the log, if this one has any.
-func (p *program) checkers() ([]checker, error) {
+func (p *program) checkers() []checker {
 	key := p.settings.logKey
 	if key == nil {
-		return checkers, nil
+		return checkers
 	}
-	store, err := translog.OpenStore(p.settings.LogDir)
-	if err != nil {
-		return nil, fmt.Errorf("BALLAST_LOG_DIR: %w", err)
-	}
+	store := translog.ReadStore(p.settings.LogDir)
 	return append(slices.Clone(checkers), func(ctx context.Context, db ledger.Querier) ([]ledger.Check, error) {
 		return translog.Check(ctx, db, store, key.Verifier)
-	}), nil
+	})
 }
 
 func recompute(ctx context.Context, conn *pgx.Conn, checks []checker) (r report, err error) {

@@ -2,7 +2,12 @@ package main_test
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -76,6 +81,11 @@ func TestCheckComparesTheLogWithItsRows(t *testing.T) {
 	}
 	s.signal(syscall.SIGTERM)
 	runBinary(t, env, "check").want(t, 0, "log_is_its_rows", "0 failed")
+	elsewhere := filepath.Join(t.TempDir(), "elsewhere")
+	runBinary(t, append(slices.Clone(env), "BALLAST_LOG_DIR="+elsewhere), "check").want(t, 1, "FAILED  log_is_its_rows", "is noted, and not published")
+	if _, err := os.Stat(elsewhere); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the check made a store (%v)", err)
+	}
 	execute(t, d.Pool, `SET session_replication_role = replica;
 		UPDATE log_entries SET bundle = set_byte(bundle, 50, get_byte(bundle, 50) # 1) WHERE seq = (SELECT min(seq) FROM log_positions)`)
 	runBinary(t, env, "check").want(t, 1, "FAILED  log_is_its_rows", "is not what row")

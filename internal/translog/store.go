@@ -54,6 +54,9 @@ func OpenStore(dir string) (*Store, error) {
 	return &Store{dir: dir}, nil
 }
 
+// ReadStore returns the store in a directory for one who only reads what is public there: it makes and changes nothing, and may be another user than whose store it is.
+func ReadStore(dir string) *Store { return &Store{dir: dir} }
+
 // Public is the directory of what anybody may read.
 func (s *Store) Public() string { return filepath.Join(s.dir, "public") }
 
