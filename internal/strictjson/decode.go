@@ -14,8 +14,8 @@ import (
 // MaxDepth is how many objects and arrays may lie within one another, the outermost included.
 const MaxDepth = 32
 
-// MaxNested is how many objects and arrays may be in a body. Each may be made into something larger than the two bytes that it takes at least.
-const MaxNested = 10_000
+// MaxParts is how many objects, arrays and commas may be in a body. Each may be made into something much larger than the byte or two that it takes at least.
+const MaxParts = 100_000
 
 // maxPooledBytes keeps one large body from pinning its buffer for good.
 const maxPooledBytes = 512 << 10
@@ -88,11 +88,11 @@ func checkTop(body []byte) Code {
 	return ""
 }
 
-// scan looks once over the body for what the JSON library lets pass: depth, how many objects and arrays there are, NUL in a string, and null, which it
+// scan looks once over the body for what the JSON library lets pass: depth, how many parts there are, NUL in a string, and null, which it
 // would turn into an absent or empty value. It only has to be right about bodies that are valid JSON, since the
 // others are refused by the library afterwards.
 func scan(body []byte) Code {
-	depth, nested := 0, 0
+	depth, parts := 0, 0
 	for i := 0; i < len(body); i++ {
 		switch body[i] {
 		case '"':
@@ -105,13 +105,16 @@ func scan(body []byte) Code {
 			if depth++; depth > MaxDepth {
 				return TooDeep
 			}
-			if nested++; nested > MaxNested {
-				return TooLarge
-			}
+			parts++
+		case ',':
+			parts++
 		case '}', ']':
 			depth--
 		case 'n':
 			return Null
+		}
+		if parts > MaxParts {
+			return TooLarge
 		}
 	}
 	return ""

@@ -2,6 +2,7 @@ package strictjson_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -159,22 +160,33 @@ func TestDepthIsLimitedExactly(t *testing.T) {
 	}
 }
 
-// Two bytes of a body may become a hundred in memory: how many do is limited before any does.
-func TestObjectsAndArraysAreCounted(t *testing.T) {
+// A byte or two of a body may become a hundred in memory: how many do is limited before any does.
+func TestPartsAreCounted(t *testing.T) {
 	t.Parallel()
-	objects := func(n int) string { return `{"transfers":[` + strings.Repeat("{},", n-1) + `{}]}` }
-	var got request
-	if err := strictjson.Decode(strings.NewReader(objects(strictjson.MaxNested-2)), 6<<20, &got); err != nil {
-		t.Errorf("at the limit: %v", err)
+	objects := func(n int) string { return `{"transfers":[` + strings.Repeat("{},", n-1) + `{}]}` } // 2n + 1 parts
+	members := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `,"%d":""`, i)
+		}
+		return `{"metadata":{` + b.String()[1:] + `}}` // n + 1 parts
 	}
-	got = request{}
-	err := strictjson.Decode(strings.NewReader(objects(2_000_000)), 6<<20, &got)
-	if e, ok := errors.AsType[*strictjson.Error](err); !ok || e.Code != strictjson.TooLarge || got.Transfers != nil {
-		t.Errorf("past the limit: %v, with %d of them read", err, len(got.Transfers))
-	}
-	err = strictjson.Decode(strings.NewReader(objects(strictjson.MaxNested-1)), 6<<20, &got)
-	if e, ok := errors.AsType[*strictjson.Error](err); !ok || e.Code != strictjson.TooLarge {
-		t.Errorf("just past the limit: %v", err)
+	for name, c := range map[string]struct {
+		body string
+		want bool
+	}{
+		"objects":          {objects((strictjson.MaxParts - 1) / 2), true},
+		"too many objects": {objects((strictjson.MaxParts + 1) / 2), false},
+		"millions of them": {objects(2_000_000), false},
+		"members":          {members(strictjson.MaxParts - 1), true},
+		"too many members": {members(strictjson.MaxParts), false},
+	} {
+		var got request
+		err := strictjson.Decode(strings.NewReader(c.body), 6<<20, &got)
+		e, ok := errors.AsType[*strictjson.Error](err)
+		if c.want && err != nil || !c.want && (!ok || e.Code != strictjson.TooLarge || len(got.Transfers)+len(got.Metadata) > 0) {
+			t.Errorf("%s: %v, with %d and %d read", name, err, len(got.Transfers), len(got.Metadata))
+		}
 	}
 }
 
