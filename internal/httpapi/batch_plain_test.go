@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -58,6 +59,18 @@ var batchBodies = map[string]bool{
 	``:                                                         false,
 	`{"transfers":[` + strings.Repeat(`{"transfers":[`, 40):    false,
 	`{"transfers":[{"metadata":` + strings.Repeat(`{"a":`, 40): false,
+	`{"transfers":[{"metadata":{` + numbered(49_000) + `}}]}`:  true,
+	`{"transfers":[{"metadata":{` + numbered(51_000) + `}}]}`:  false,
+	`{"transfers":[{"metadata":{` + numbered(101_000) + `}}]}`: false,
+}
+
+// numbered are so many members.
+func numbered(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(`,"` + strconv.Itoa(i) + `":""`)
+	}
+	return b.String()[1:]
 }
 
 func TestWhatIsReadByHand(t *testing.T) {

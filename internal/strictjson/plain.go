@@ -10,6 +10,8 @@ import (
 type Plain struct {
 	text string
 	at   int
+	// parts is how many members and elements have been read.
+	parts int
 }
 
 // DecodePlain is Decode, to which it leaves whatever read returns false for. read must refuse what Decode would: names that T does not have, and those that are there twice.
@@ -41,7 +43,7 @@ func (p *Plain) Members(member func(name string) bool) bool {
 	}
 	for {
 		var name string
-		if !p.Text(&name) || !p.next(':') || !member(name) {
+		if !p.another() || !p.Text(&name) || !p.next(':') || !member(name) {
 			return false
 		}
 		if !p.next(',') {
@@ -59,13 +61,19 @@ func (p *Plain) Elements(element func() bool) bool {
 		return true
 	}
 	for {
-		if !element() {
+		if !p.another() || !element() {
 			return false
 		}
 		if !p.next(',') {
 			return p.next(']')
 		}
 	}
+}
+
+// another counts a member or an element, of which half as many are plain as there may be parts: with what they lie in, they are at most twice as many.
+func (p *Plain) another() bool {
+	p.parts++
+	return p.parts <= MaxParts/2
 }
 
 // Text reads a string.
