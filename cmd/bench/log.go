@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/ballast-compute/ballast/internal/translog"
 	"github.com/ballast-compute/ballast/internal/witness"
@@ -136,20 +135,10 @@ func (r *rig) logRound(ctx context.Context, one *rig, round int, on bool) (m eve
 	if err := r.exec(ctx, "ballast", "ALTER TABLE transactions "+guard+" TRIGGER transactions_are_logged"); err != nil {
 		return m, err
 	}
-	before, err := one.cpu()
+	m, each, err := one.timed(ctx, workload{batch: 1, connections: r.opts.Connections})
 	if err != nil {
 		return m, err
 	}
-	began := time.Now()
-	if m.rate, err = one.closedLoop(ctx, workload{batch: 1, connections: r.opts.Connections}); err != nil {
-		return m, err
-	}
-	after, err := one.cpu()
-	if err != nil {
-		return m, err
-	}
-	each := after.perTransfer(before, m.rate*time.Since(began).Seconds())
-	m.cpu = float64(each.api+each.postgres) / float64(time.Microsecond)
 	fmt.Printf("  round %d, log %s: %.0f/s; %s\n", round+1, map[bool]string{true: "on", false: "off"}[on], m.rate, each)
 	return m, nil
 }

@@ -2,7 +2,7 @@
 // same run, and prints their ratios as a table for docs/benchmarks.md.
 //
 //	go run ./cmd/bench                     the quick run, about two minutes
-//	go run ./cmd/bench --postings 10000000 also with ten million postings in the journal
+//	go run ./cmd/bench --postings 10000000 also with ten million postings in the journal, in turn with none
 //	go run ./cmd/bench --events            instead, transfers with webhooks on against off
 //	go run ./cmd/bench --log               instead, transfers with the transparency log on against off
 //	go run ./cmd/bench --soak 600          instead, how long it takes until transfers are published and witnessed
@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -25,7 +24,7 @@ type options struct {
 	Rounds      int      `default:"3" help:"How often the measurements are repeated, in turn; the table has their medians."`
 	Accounts    int      `default:"1000" help:"How many accounts take part."`
 	Connections int      `default:"256" help:"How many connections send single transfers."`
-	Postings    int      `default:"0" help:"How many postings to write to the journal for the second half; 0 leaves it out."`
+	Postings    int      `default:"0" help:"Also measure with so many postings in the journal and with none, in turn; 0 leaves it out."`
 	Only        []string `help:"Run only these measurements: uniform, hot, batch, mint, yardstick-uniform, yardstick-hot."`
 	Events      bool     `help:"Measure single transfers with events sent to webhooks against none, and nothing else."`
 	Log         bool     `help:"Measure single transfers with the transparency log against none, and nothing else."`
@@ -68,22 +67,5 @@ func run(ctx context.Context, opts options) error {
 	if opts.Postings == 0 {
 		return nil
 	}
-	began := time.Now()
-	if err := rig.fill(ctx, opts.Postings); err != nil {
-		return err
-	}
-	fmt.Printf("\nThe journal was filled with %d postings in %s.\n\n", opts.Postings, time.Since(began).Round(time.Second))
-	if err := rig.pastCheckpoint(ctx); err != nil {
-		return err
-	}
-	full, err := rig.measure(ctx, fmt.Sprintf("with %d postings", opts.Postings))
-	if err != nil {
-		return err
-	}
-	full.print()
-	fmt.Printf("\n| transfers a second with %d postings, of those on a fresh ledger | %s |\n|---|---|\n", opts.Postings, "ratio")
-	for i := range empty.rows {
-		fmt.Printf("| %s | %.2f |\n", empty.rows[i].name, full.rows[i].rate/empty.rows[i].rate)
-	}
-	return nil
+	return rig.compareGrowth(ctx)
 }
