@@ -52,13 +52,14 @@ func TestABatchIsSpreadOverGroups(t *testing.T) {
 	var verdicts []Verdict
 	var wg sync.WaitGroup
 	for _, commands := range [][]*Command{before[:1], batch, heavy} {
+		queued := len(w.queue)
 		wg.Go(func() {
 			got := l.Submit(t.Context(), commands...)
 			if len(commands) == len(batch) {
 				verdicts = got
 			}
 		})
-		for queued := len(w.queue); len(w.queue) == queued; {
+		for len(w.queue) == queued {
 			time.Sleep(time.Millisecond)
 		}
 	}
@@ -113,7 +114,7 @@ func TestABatchIsRefusedInParts(t *testing.T) {
 		}
 	}
 	w.groupTime.Store(int64(time.Second))
-	ctx, cancel := context.WithTimeout(t.Context(), 3500*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 3999*time.Millisecond)
 	defer cancel()
 	if n := w.reserve(ctx, freshCommands(40)); n != 30 || w.waiting.Load() != 30 || w.load.Load() != 30 {
 		t.Errorf("%d of 40 can wait for three groups of ten; %d do, with a weight of %d", n, w.waiting.Load(), w.load.Load())
