@@ -49,7 +49,7 @@ func (b *books) behind(transfers ...*ledger.Transfer) []ledger.Verdict {
 	verdicts := make([]ledger.Verdict, len(transfers))
 	for i, t := range transfers {
 		wg.Go(func() { verdicts[i] = b.Transfer(b.t.Context(), t) })
-		for b.Waiting() <= i {
+		for b.Queued() <= i {
 			time.Sleep(time.Millisecond)
 		}
 	}

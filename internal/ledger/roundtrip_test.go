@@ -99,7 +99,7 @@ func (b *books) submitTogether(commands ...*ledger.Command) {
 				b.t.Errorf("a command was refused: %v", v.Err)
 			}
 		})
-		for b.Waiting() < i+1 { // They queue in their order.
+		for b.Queued() < i+1 { // They queue in their order.
 			time.Sleep(time.Millisecond)
 		}
 	}
