@@ -23,12 +23,15 @@ func TestAnOpeningCostsAFewRowsForEachTransactionBefore(t *testing.T) {
 			}
 		})
 	}
-	few := read(50)
-	some := read(100)
-	many := read(200)
-	perMint, then := (some-few)*10/101, (many-some)*10/201 // In tenths. One more is that of the period before.
-	t.Logf("%d, %d and %d rows of postings: %d tenths for each mint before, and then %d", few, some, many, perMint, then)
-	if perMint < 10 || perMint > 60 || then > 60 { // A plan made on more rows may read some twice.
-		t.Error("it is not a few rows for each")
+	before := 0
+	for _, mints := range []int{50, 100, 200} {
+		rows := read(mints)
+		before += mints + 1 // One more is that of the period before.
+		each := float64(rows) / float64(before)
+		t.Logf("%d rows of postings after %d mints: %.1f for each", rows, before, each)
+		// Plans differ by what Postgres has seen of the tables by then, and some read a row twice or three times: reading it again for each other one would be tens.
+		if each < 1 || each > 12 {
+			t.Error("it is not a few rows for each")
+		}
 	}
 }
