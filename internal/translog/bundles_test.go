@@ -45,3 +45,25 @@ func TestARowHasTheEntriesThatItSays(t *testing.T) {
 		}
 	}
 }
+
+// The database keeps the bundle of a group in less than half of its size, where it has LZ4, and gives it back as it was; one entry is not worth it.
+func TestBundlesAreKeptSmall(t *testing.T) {
+	t.Parallel()
+	w := newHandingWorld(t)
+	small := w.count(`SELECT count(*) FROM pg_settings WHERE name = 'default_toast_compression' AND 'lz4' = ANY(enumvals)`) // 0 where the server was built without LZ4.
+	w.together(1)
+	if n := w.count(`SELECT count(*) FROM log_entries WHERE pg_column_compression(bundle) IS NOT NULL`); n != 0 {
+		t.Errorf("%d rows of one entry are compressed", n)
+	}
+	w.together(200)
+	if n := w.count(`SELECT count(*) FROM log_entries WHERE pg_column_compression(bundle) = 'lz4' AND 2 * pg_column_size(bundle) < octet_length(bundle)`); n != small {
+		t.Errorf("%d rows are of less than half of their size, want %d", n, small)
+	}
+	var got []byte
+	if err := w.db.Pool.QueryRow(t.Context(), `SELECT bundle FROM log_entries ORDER BY seq DESC LIMIT 1`).Scan(&got); err != nil {
+		t.Fatal(err)
+	}
+	if held := w.handOver.held[len(w.handOver.held)-1]; !slices.Equal(got, held.Bytes) {
+		t.Error("a bundle is read otherwise than it was written")
+	}
+}
