@@ -28,9 +28,8 @@ type application struct {
 	usedUp   []uuid.UUID
 	accepted []*Transaction
 	steps    []pendingStep
-	// identities are how accounts stand in the log, as every application of this process has found them; identified, those of this one's.
+	// identities are how accounts stand in the log, as every application of this process has found them.
 	identities *identities
-	identified map[uuid.UUID]*leaf.Account
 	// bundle has the log's entries of what was accepted, and entered their leaf hashes.
 	bundle  []byte
 	entered *leaf.Group

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/ballast-compute/ballast/internal/leaf"
 	"github.com/ballast-compute/ballast/internal/pg"
 )
 
@@ -76,9 +77,12 @@ func (a *application) read(ctx context.Context, conn *pgxpool.Conn, begun bool) 
 	if !begun {
 		queueBegin(b)
 	}
-	a.queueReads(b)
+	identified := a.queueReads(b)
 	if err := conn.SendBatch(ctx, b).Close(); err != nil {
 		return err
+	}
+	for _, n := range a.book.involved {
+		n.identity = identified[n.id]
 	}
 	return a.readFound(ctx, conn)
 }
@@ -88,7 +92,8 @@ func queueBegin(b *pgx.Batch) {
 	b.Queue(pg.ByIndexSQL)
 }
 
-func (a *application) queueReads(b *pgx.Batch) {
+// queueReads queues all that is read, and returns how the accounts stand in the log, once it has been.
+func (a *application) queueReads(b *pgx.Batch) (identified map[uuid.UUID]*leaf.Account) {
 	commands := 0
 	ids := make(uuids, 0, 2*len(a.units))
 	digests := make(uuids, 0, len(a.units))
@@ -123,7 +128,7 @@ func (a *application) queueReads(b *pgx.Batch) {
 		a.take(&o)
 		return err
 	})
-	a.identify(b, ids)
+	identified = a.identify(b, ids)
 	reads := &Reads{batch: b, once: make(map[any]any)}
 	for _, u := range a.units {
 		for _, c := range u {
@@ -133,6 +138,7 @@ func (a *application) queueReads(b *pgx.Batch) {
 		}
 	}
 	reads.queueQuestions()
+	return identified
 }
 
 func (a *application) scanAccounts(rows pgx.Rows) error {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ballast-compute/ballast/internal/leaf"
 	"github.com/ballast-compute/ballast/internal/money"
 )
 
@@ -20,7 +21,12 @@ type Book struct {
 	at time.Time
 	// undo has the accounts as they were before the unit that is being decided.
 	undo []undone
+	// parties are those of all postings, in their order.
+	parties []parties
 }
+
+// parties are how the accounts of a posting stand in the log; nil is one that does not.
+type parties struct{ from, to *leaf.Account }
 
 type undone struct {
 	account *balance
@@ -42,6 +48,8 @@ type balance struct {
 	postedAt  time.Time
 	// turn is the last of known's turns that the account was in.
 	turn uint64
+	// identity is how it stands in the log, once that was looked up.
+	identity *leaf.Account
 }
 
 func (b *balance) amount() int64 { return b.credits - b.debits }
@@ -166,8 +174,7 @@ func (b *Book) move(m *Move, kind Kind, settles bool) (Posting, error) {
 	if from.debits > math.MaxInt64-amount || to.credits > math.MaxInt64-amount {
 		return Posting{}, ErrAmountOutOfRange
 	}
-	b.keep(from)
-	b.keep(to)
+	b.keep(from, to)
 	from.debits += amount
 	from.version++
 	to.credits += amount
@@ -191,13 +198,18 @@ func usable(from, to *balance, settles bool) error {
 	return nil
 }
 
-func (b *Book) keep(a *balance) { b.undo = append(b.undo, undone{account: a, was: *a}) }
+// keep remembers the accounts of a posting as they are, and who they are.
+func (b *Book) keep(from, to *balance) {
+	b.undo = append(b.undo, undone{account: from, was: *from}, undone{account: to, was: *to})
+	b.parties = append(b.parties, parties{from.identity, to.identity})
+}
 
 // rollback brings the accounts back to what they were when undo had length mark.
 func (b *Book) rollback(mark int) {
 	for i := len(b.undo) - 1; i >= mark; i-- {
 		*b.undo[i].account = b.undo[i].was
 	}
+	b.parties = b.parties[:len(b.parties)-(len(b.undo)-mark)/2]
 	b.undo = b.undo[:mark]
 }
 

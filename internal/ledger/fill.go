@@ -102,6 +102,16 @@ func bundleOf(ctx context.Context, tx pgx.Tx, transactions []*Transaction) ([]by
 	for _, a := range found {
 		accounts[a.ID] = a
 	}
-	bundle, _, err := enter(nil, transactions, accounts)
+	bundle, _, err := enter(nil, transactions, partiesOf(transactions, accounts))
 	return bundle, err
+}
+
+// partiesOf returns who the parties to all postings of transactions are.
+func partiesOf(transactions []*Transaction, accounts map[uuid.UUID]*leaf.Account) (all []parties) {
+	for _, t := range transactions {
+		for i := range t.Postings {
+			all = append(all, parties{accounts[t.Postings[i].From], accounts[t.Postings[i].To]})
+		}
+	}
+	return all
 }

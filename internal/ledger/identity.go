@@ -24,8 +24,9 @@ const maxIdentities = 1 << 16
 
 func newIdentities() *identities { return &identities{known: make(map[uuid.UUID]*leaf.Account)} }
 
-// find puts into found those of ids that are known, and returns the others.
-func (k *identities) find(ids uuids, found map[uuid.UUID]*leaf.Account) (unknown uuids) {
+// find returns those of ids that are known, by their ids, and the others.
+func (k *identities) find(ids uuids) (found map[uuid.UUID]*leaf.Account, unknown uuids) {
+	found = make(map[uuid.UUID]*leaf.Account, len(ids))
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, account := range ids {
@@ -35,7 +36,7 @@ func (k *identities) find(ids uuids, found map[uuid.UUID]*leaf.Account) (unknown
 			unknown = append(unknown, account)
 		}
 	}
-	return unknown
+	return found, unknown
 }
 
 func (k *identities) add(a *leaf.Account) {
@@ -56,21 +57,20 @@ FROM unnest($1::uuid[]) AS wanted (id)
 CROSS JOIN LATERAL (SELECT * FROM accounts WHERE accounts.id = wanted.id OFFSET 0) AS a
 LEFT JOIN LATERAL (SELECT key FROM account_keys WHERE account_keys.account_id = wanted.id OFFSET 0) AS k ON true`
 
-// identify queues a lookup of the accounts that this process has not had before. In the long run there are few.
-func (a *application) identify(b *pgx.Batch, ids uuids) {
-	a.identified = make(map[uuid.UUID]*leaf.Account, len(ids))
-	unknown := a.identities.find(ids, a.identified)
-	if len(unknown) == 0 {
-		return
+// identify returns how accounts stand in the log, by their ids. It queues a lookup of those that this process has not had before: in the long run there are few.
+func (a *application) identify(b *pgx.Batch, ids uuids) map[uuid.UUID]*leaf.Account {
+	found, unknown := a.identities.find(ids)
+	if len(unknown) > 0 {
+		b.Queue(identifySQL, unknown.column()).Query(func(rows pgx.Rows) error {
+			looked, err := scanIdentities(rows)
+			for _, account := range looked {
+				found[account.ID] = account
+				a.identities.add(account)
+			}
+			return err
+		})
 	}
-	b.Queue(identifySQL, unknown.column()).Query(func(rows pgx.Rows) error {
-		found, err := scanIdentities(rows)
-		for _, account := range found {
-			a.identified[account.ID] = account
-			a.identities.add(account)
-		}
-		return err
-	})
+	return found
 }
 
 // scanIdentities reads the rows of identifySQL.

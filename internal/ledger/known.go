@@ -5,8 +5,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-
-	"github.com/ballast-compute/ballast/internal/leaf"
 )
 
 const (
@@ -104,7 +102,7 @@ func (a *application) assume(k *known, o *order) bool {
 			for i := range c.Moves {
 				for _, id := range [2]uuid.UUID{c.Moves[i].From, c.Moves[i].To} {
 					n, ok := k.accounts[id]
-					if !ok {
+					if !ok || n.identity == nil {
 						return false
 					}
 					if n.turn != k.turn {
@@ -115,16 +113,10 @@ func (a *application) assume(k *known, o *order) bool {
 			}
 		}
 	}
-	ids := make(uuids, 0, len(a.book.involved))
 	for _, n := range a.book.involved {
-		ids = append(ids, n.id)
 		if n.postedAt.After(a.book.at) {
 			a.book.at = n.postedAt
 		}
-	}
-	a.identified = make(map[uuid.UUID]*leaf.Account, len(ids))
-	if len(a.identities.find(ids, a.identified)) > 0 {
-		return false
 	}
 	a.assumed, a.book.accounts = true, k.accounts
 	a.take(o)

@@ -14,13 +14,13 @@ import (
 	"github.com/ballast-compute/ballast/internal/leaf"
 )
 
-// errUnidentified means that an account has neither a public name nor a key, so that its postings cannot be told of.
+// errUnidentified means that an account has neither a public name nor a key, or is another, so that its postings cannot be told of.
 var errUnidentified = errors.New("ledger: an account has no key for the log")
 
 // log makes the log's entries of what was accepted: they are written with it, and hashed as they are written.
 func (a *application) log(room []byte) (err error) {
 	a.entered.At = a.book.at
-	if a.bundle, a.entered.Leaves, err = enter(room, a.accepted, a.identified); err != nil {
+	if a.bundle, a.entered.Leaves, err = enter(room, a.accepted, a.book.parties); err != nil {
 		return err
 	}
 	a.entered.Bundle = &leaf.Bundle{Seq: a.accepted[0].Seq, Bytes: a.bundle, Leaves: a.entered.Leaves}
@@ -56,15 +56,20 @@ const (
 	leastEntered = 48
 )
 
-// enter makes the entries of transactions for the log: their bundle, in room if it has as much, and their leaf hashes. Locks are held meanwhile, so
-// all processors take part.
-func enter(room []byte, transactions []*Transaction, accounts map[uuid.UUID]*leaf.Account) (bundle []byte, leaves []leaf.Hash, err error) {
+// enter makes the entries of transactions for the log, given who the parties to their postings are: their bundle, in room if it has as much, and their leaf hashes. Locks are
+// held meanwhile, so all processors take part.
+func enter(room []byte, transactions []*Transaction, all []parties) (bundle []byte, leaves []leaf.Hash, err error) {
 	leaves = make([]leaf.Hash, len(transactions))
 	size := max(leastEntered, (len(transactions)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
 	parts := make([]share, 0, len(transactions)/size+1)
 	for from := 0; from < len(transactions); from += size {
 		to := min(from+size, len(transactions))
-		parts = append(parts, share{of: transactions[from:to], leaves: leaves[from:to]})
+		postings := 0
+		for _, t := range transactions[from:to] {
+			postings += len(t.Postings)
+		}
+		parts = append(parts, share{of: transactions[from:to], parties: all[:postings], leaves: leaves[from:to]})
+		all = all[postings:]
 	}
 	if len(parts) == 0 {
 		return room[:0], leaves, nil
@@ -76,9 +81,9 @@ func enter(room []byte, transactions []*Transaction, accounts map[uuid.UUID]*lea
 		part := &parts[i+1]
 		part.bundle = (*room)[:0]
 		defer func() { *room = part.bundle; shares.Put(room) }()
-		others.Go(func() { part.enter(accounts) })
+		others.Go(part.enter)
 	}
-	parts[0].enter(accounts)
+	parts[0].enter()
 	others.Wait()
 	for i := range parts {
 		if parts[i].err != nil {
@@ -93,20 +98,21 @@ func enter(room []byte, transactions []*Transaction, accounts map[uuid.UUID]*lea
 
 // share is the entries of some transactions of a group.
 type share struct {
-	of     []*Transaction
-	bundle []byte
-	leaves []leaf.Hash
-	err    error
+	of      []*Transaction
+	parties []parties
+	bundle  []byte
+	leaves  []leaf.Hash
+	err     error
 }
 
-func (e *share) enter(accounts map[uuid.UUID]*leaf.Account) {
+func (e *share) enter() {
 	defer func() {
 		if p := recover(); p != nil { // In a goroutine of its own, it would end the process.
 			e.err = fmt.Errorf("%w: %v", errPanicked, p)
 		}
 	}()
 	e.bundle = slices.Grow(e.bundle, entrySize*len(e.of))
-	w := entryWriter{accounts: accounts}
+	w := entryWriter{parties: e.parties}
 	w.ids.Grow(len(e.of) * len(id.Format(id.Txn, uuid.Nil)))
 	for i, t := range e.of {
 		err := w.fill(t)
@@ -127,10 +133,11 @@ var subjects = map[Kind]id.Prefix{
 	KindRedemptionRequest: id.Redemption, KindRedemptionIssue: id.Redemption, KindRedemptionRefund: id.Redemption, KindRedemptionCorrect: id.Redemption,
 }
 
-// entryWriter writes what the log says of transactions, given how their accounts stand there.
+// entryWriter writes what the log says of transactions.
 type entryWriter struct {
-	accounts map[uuid.UUID]*leaf.Account
-	to       leaf.Writer
+	// parties are those of the postings that come next.
+	parties []parties
+	to      leaf.Writer
 	// entry is that of one transaction at a time, and ids has the texts of the ids of all.
 	entry leaf.Transaction
 	ids   strings.Builder
@@ -152,12 +159,13 @@ func (w *entryWriter) fill(t *Transaction) error {
 	}
 	for i := range t.Postings {
 		p := &t.Postings[i]
-		from, to := w.accounts[p.From], w.accounts[p.To]
-		if !identified(from) || !identified(to) {
+		who := w.parties[i]
+		if !stands(who.from, p.From) || !stands(who.to, p.To) {
 			return errUnidentified
 		}
-		e.Postings = append(e.Postings, leaf.Posting{Asset: p.Asset, Amount: p.Amount, From: from, To: to, FromVersion: p.FromVersion, ToVersion: p.ToVersion})
+		e.Postings = append(e.Postings, leaf.Posting{Asset: p.Asset, Amount: p.Amount, From: who.from, To: who.to, FromVersion: p.FromVersion, ToVersion: p.ToVersion})
 	}
+	w.parties = w.parties[len(t.Postings):]
 	return nil
 }
 
@@ -168,4 +176,7 @@ func (w *entryWriter) format(prefix id.Prefix, u uuid.UUID) string {
 	return w.ids.String()[at:]
 }
 
-func identified(a *leaf.Account) bool { return a != nil && (a.Name != "" || !a.Key.IsZero()) }
+// stands tells whether an account stands in the log as a.
+func stands(a *leaf.Account, account uuid.UUID) bool {
+	return a != nil && a.ID == account && (a.Name != "" || !a.Key.IsZero())
+}
