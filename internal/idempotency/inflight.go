@@ -1,9 +1,13 @@
 package idempotency
 
-import "sync"
+import (
+	"encoding/binary"
+	"slices"
+	"sync"
+)
 
-// shards spreads keys over locks; a power of two, so that one byte of a digest chooses.
-const shards = 64
+// shards spreads keys over locks, and so that each has few of them: a power of two, so that two bytes of a digest choose.
+const shards = 1024
 
 // InFlight is the set of keys whose first call is being worked on in this process. It only makes the second caller's
 // answer quick and clear; that a key has one effect is the database's doing, over all processes. The zero value is
@@ -12,34 +16,36 @@ type InFlight struct {
 	shards [shards]inFlightShard
 }
 
+// inFlightShard has a handful of keys, in no order: looking through them touches less memory than a table would.
 type inFlightShard struct {
 	mu   sync.Mutex
-	keys map[[16]byte]struct{}
+	keys [][16]byte
 }
 
 // Begin claims digest until End. It returns ErrInProgress when somebody else holds it; End must then not be called.
 func (f *InFlight) Begin(digest [16]byte) error {
-	s := f.shard(digest)
+	s := f.shard(&digest)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, taken := s.keys[digest]; taken {
+	if slices.Contains(s.keys, digest) {
 		return ErrInProgress
 	}
-	if s.keys == nil {
-		s.keys = make(map[[16]byte]struct{})
-	}
-	s.keys[digest] = struct{}{}
+	s.keys = append(s.keys, digest)
 	return nil
 }
 
 // End gives back what Begin claimed.
 func (f *InFlight) End(digest [16]byte) {
-	s := f.shard(digest)
+	s := f.shard(&digest)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.keys, digest)
+	if i := slices.Index(s.keys, digest); i >= 0 {
+		last := len(s.keys) - 1
+		s.keys[i] = s.keys[last]
+		s.keys = s.keys[:last]
+	}
 }
 
-func (f *InFlight) shard(digest [16]byte) *inFlightShard {
-	return &f.shards[digest[0]%shards]
+func (f *InFlight) shard(digest *[16]byte) *inFlightShard {
+	return &f.shards[binary.LittleEndian.Uint16(digest[:])%shards]
 }
