@@ -130,13 +130,28 @@ func (r *rig) apiWithoutLog(ctx context.Context) (*rig, error) {
 	return &other, err
 }
 
+// wantEntries has the database refuse transactions without entries for the log, as it does, or take them, without looking.
+func (r *rig) wantEntries(ctx context.Context, want bool) error {
+	if r.guard == "" {
+		if err := r.owner.QueryRow(ctx, `SELECT pg_get_functiondef('check_transactions_are_whole'::regproc)`).Scan(&r.guard); err != nil {
+			return err
+		}
+	}
+	guard := r.guard
+	if !want {
+		for _, part := range []string{"SELECT entries INTO logged FROM log_entries WHERE seq = lo;", "size > 0 AND logged IS DISTINCT FROM size"} {
+			if !strings.Contains(guard, part) {
+				return fmt.Errorf("the guard of the journal has no %q", part)
+			}
+		}
+		guard = strings.NewReplacer("SELECT entries INTO logged FROM log_entries WHERE seq = lo;", "", "size > 0 AND logged IS DISTINCT FROM size", "false").Replace(guard)
+	}
+	return r.exec(ctx, "ballast", guard)
+}
+
 // logRound measures one of the two, with the guard that wants entries in force for the one that writes them.
 func (r *rig) logRound(ctx context.Context, one *rig, round int, on bool) (m eventsRound, err error) {
-	guard := "DISABLE"
-	if on {
-		guard = "ENABLE"
-	}
-	if err := r.exec(ctx, "ballast", "ALTER TABLE transactions "+guard+" TRIGGER transactions_are_logged"); err != nil {
+	if err := r.wantEntries(ctx, on); err != nil {
 		return m, err
 	}
 	load := workload{batch: 1, connections: r.opts.Connections}

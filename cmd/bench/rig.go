@@ -38,6 +38,8 @@ type rig struct {
 	owner  *pgxpool.Pool
 	api    *exec.Cmd
 	addr   string
+	// guard is the function that wants entries for the log, once it was asked for.
+	guard string
 	// logDir is where the API keeps its log.
 	logDir   string
 	key      string

@@ -55,7 +55,9 @@ func TestPartiesAreThoseOfTheirPostings(t *testing.T) {
 		book.accounts[n.id] = n
 		ids = append(ids, n.id)
 	}
-	move := func(from, to int, micros int64) Move { return Move{From: ids[from], To: ids[to], Amount: money.Micros(micros)} }
+	move := func(from, to int, micros int64) Move {
+		return Move{From: ids[from], To: ids[to], Amount: money.Micros(micros)}
+	}
 	decide := func(moves ...Move) (*Transaction, error) {
 		return book.decide(&Command{Kind: KindTransfer, id: uuid.New(), Moves: moves}, 1)
 	}
