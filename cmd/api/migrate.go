@@ -13,7 +13,7 @@ import (
 
 type migrateCommands struct {
 	Up      migrateUp      `cmd:"" help:"Apply what is missing, and load the GPU classes and the first epoch."`
-	Down    migrateDown    `cmd:"" help:"Undo the last migration. What it made is dropped."`
+	Down    migrateDown    `cmd:"" help:"Undo the last migration. What it made is dropped, and the tables of jobs, which up makes anew. Stop the servers first."`
 	Version migrateVersion `cmd:"" help:"Print the version of the schema, and of the one that this program needs."`
 	Force   migrateForce   `cmd:"" help:"Say at which version the schema is, after mending one that failed halfway."`
 }

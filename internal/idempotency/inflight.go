@@ -1,13 +1,16 @@
 package idempotency
 
 import (
-	"encoding/binary"
+	"hash/maphash"
 	"slices"
 	"sync"
 )
 
-// shards spreads keys over locks, and so that each has few of them: a power of two, so that two bytes of a digest choose.
+// shards spreads keys over locks, and so that each has few of them.
 const shards = 1024
+
+// seed keeps callers from choosing keys that come to one list.
+var seed = maphash.MakeSeed()
 
 // InFlight is the set of keys whose first call is being worked on in this process. It only makes the second caller's
 // answer quick and clear; that a key has one effect is the database's doing, over all processes. The zero value is
@@ -47,5 +50,5 @@ func (f *InFlight) End(digest [16]byte) {
 }
 
 func (f *InFlight) shard(digest *[16]byte) *inFlightShard {
-	return &f.shards[binary.LittleEndian.Uint16(digest[:])%shards]
+	return &f.shards[maphash.Bytes(seed, digest[:])%shards]
 }
