@@ -38,6 +38,9 @@ func Of(ctx context.Context, db pg.Beginner, r Request) (*Statement, error) {
 	}
 	err = pg.InTx(ctx, db, ledger.Snapshot, func(tx pgx.Tx) error {
 		s.Classes, s.Hours, s.Tokens = nil, Figures{}, Figures{}
+		if _, err := tx.Exec(ctx, pg.ByIndexSQL); err != nil {
+			return err
+		}
 		j := journal{tx: tx, provider: r.ProviderID, issuance: issuance, period: s.Period}
 		return s.read(ctx, j)
 	})
