@@ -16,8 +16,11 @@ import (
 // ErrTilesLost means that what was published is not in the store any more, and not in the database either.
 var ErrTilesLost = errors.New("translog: what was published is lost")
 
-// Sync brings to disk what was published so far, notes how far that is, and removes the partial forms of tiles that are whole on disk. A step does not wait for it:
-// until then the entries are in the database, and a signed head is on disk at once. It is called every now and then, by any process.
+// Sync brings to disk what was published so far, notes how far that is, and removes the partial forms of tiles that are whole. A step does not wait for it: until then the
+// entries are in the database, and a signed head is on disk at once. It is called every now and then, by any process.
+//
+// Partial tiles are removed first, so that they never come to the disk: whoever has to go on from what is there makes the whole ones again from the database. For that the
+// edge of the tree that is on disk is needed, which stays until a larger one is.
 func (in *Integrator) Sync(context.Context) error {
 	head, err := in.store.Head()
 	if err != nil || head == nil {
@@ -31,10 +34,13 @@ func (in *Integrator) Sync(context.Context) error {
 	if err != nil || before == at {
 		return err
 	}
+	in.store.dropPartials(before.N, at.N)
+	in.fault("dropped")
 	if err := in.store.sync(head); err != nil {
 		return err
 	}
-	in.store.dropPartials(before.N, at.N)
+	in.fault("synced")
+	in.store.dropEdge(before.N, at.N)
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -232,8 +233,9 @@ func TestWhatIsLostInBothPlacesIsNotReplaced(t *testing.T) {
 	}
 }
 
-// Partial forms of a tile stay until the whole one is on disk, and no longer; those of the tiles at the edge stay.
-func TestPartialTilesStayUntilWholeOnesAreOnDisk(t *testing.T) {
+// Partial forms of a tile are removed once the whole one is there, before anything is brought to disk. Those stay that the tree on disk ends with, until a larger one is on
+// disk, and those at the edge of what is published.
+func TestPartialTilesNeverComeToTheDisk(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	in := w.integrator()
@@ -243,22 +245,71 @@ func TestPartialTilesStayUntilWholeOnesAreOnDisk(t *testing.T) {
 		w.must(err)
 		return names
 	}
-	for range 4 {
-		w.transfer(100)
-		w.integrate(in)
+	grow := func(rounds, transfers int) (at int64) {
+		t.Helper()
+		for range rounds {
+			w.transfer(transfers)
+			w.integrate(in)
+		}
+		now, _ := w.everything()
+		return now.N
 	}
-	if got := partials(); len(got) < 8 {
+	edge := func(size int64) []string {
+		n, width := size/tileWidth, size%tileWidth
+		return []string{fmt.Sprintf("tile/0/%03d.p/%d", n, width), fmt.Sprintf("tile/entries/%03d.p/%d", n, width)}
+	}
+	first := grow(2, 50)
+	w.must(in.Sync(t.Context()))
+	second := grow(4, 200)
+	if got := partials(); len(got) < 10 {
 		t.Errorf("before it is synced there are only %q", got)
 	}
-	w.must(in.Sync(t.Context()))
-	at, _ := w.everything()
-	edge := fmt.Sprint(at.N % tileWidth)
-	for _, name := range partials() {
-		if !strings.HasPrefix(name, "tile/0/001.p/") && !strings.HasPrefix(name, "tile/entries/001.p/") && !strings.HasPrefix(name, "tile/1/000.p/") {
-			t.Errorf("%s stays", name)
+	check := func(when string, edges ...int64) {
+		t.Helper()
+		got := partials()
+		for _, size := range edges {
+			for _, name := range edge(size) {
+				if !slices.Contains(got, name) {
+					t.Errorf("%s, %s is missing: %q", when, name, got)
+				}
+			}
+		}
+		for _, name := range got {
+			ofAnEdge := slices.ContainsFunc(edges, func(size int64) bool {
+				return strings.HasPrefix(name, path.Dir(edge(size)[0])+"/") || strings.HasPrefix(name, path.Dir(edge(size)[1])+"/")
+			})
+			if !ofAnEdge && !strings.HasPrefix(name, "tile/1/000.p/") { // That one is not whole yet.
+				t.Errorf("%s, %s stays", when, name)
+			}
 		}
 	}
-	if !slices.Contains(partials(), "tile/entries/001.p/"+edge) || !slices.Contains(partials(), "tile/0/001.p/"+edge) {
-		t.Errorf("the edge is missing: %q", partials())
+	var steps []string
+	in.fault = func(step string) {
+		steps = append(steps, step)
+		synced, err := w.store.synced(w.key.Verifier)
+		w.must(err)
+		if onDisk := step == "synced"; (synced.N == second) != onDisk {
+			t.Errorf("%s: %d of %d entries are said to be on disk", step, synced.N, second)
+		}
+		check(step, first, second)
+	}
+	w.must(in.Sync(t.Context()))
+	in.fault = func(string) {}
+	if !slices.Equal(steps, []string{"dropped", "synced"}) {
+		t.Errorf("steps %q", steps)
+	}
+	check("in the end", second)
+}
+
+// What a process that was killed has left of a checkpoint is removed by the next.
+func TestWhatAKilledProcessLeavesIsRemoved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	left := filepath.Join(w.store.Public(), unfinished+"1-1")
+	w.must(os.WriteFile(left, []byte("half of a check"), 0o600))
+	in := w.integrator()
+	w.integrate(in)
+	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is still there: %v", err)
 	}
 }

@@ -125,6 +125,7 @@ func (in *Integrator) begin(ctx context.Context, noted position, at Tree) error 
 	if in.begun {
 		return nil
 	}
+	in.store.tidy()
 	err := in.mend(ctx, noted, at)
 	in.begun = err == nil
 	return err

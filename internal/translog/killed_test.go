@@ -134,6 +134,11 @@ func TestNoKillAndNoRestoreMakesAFork(t *testing.T) {
 	if want := w.count(`SELECT sum(entries) FROM log_entries`); at.N != want {
 		t.Errorf("%d entries, want %d", at.N, want)
 	}
+	for _, name := range list(t, w.store.Public()) {
+		if strings.HasPrefix(name, unfinished) {
+			t.Errorf("%s was left", name)
+		}
+	}
 	t.Logf("%d kills, %d files lost, %d restores refused, %d checkpoints seen, %d entries", kills, lost, refused, checkpoints, at.N)
 }
 

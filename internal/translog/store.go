@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -39,6 +40,8 @@ type Store struct {
 	dir string
 	// named says that this system cannot make files that have no name yet.
 	named atomic.Bool
+	// spares has the directories that partial tiles were in.
+	spares spares
 }
 
 // OpenStore returns the store in a directory, which it makes if need be.
@@ -51,7 +54,9 @@ func OpenStore(dir string) (*Store, error) {
 	if err := os.Chmod(filepath.Join(dir, "private"), 0o700); err != nil { //nolint:gosec // a directory needs its x
 		return nil, fmt.Errorf("translog: open the store: %w", err)
 	}
-	return &Store{dir: dir}, nil
+	s := &Store{dir: dir}
+	s.spares.open(filepath.Join(dir, "spare"))
+	return s, nil
 }
 
 // ReadStore returns the store in a directory for one who only reads what is public there: it makes and changes nothing, and may be another user than whose store it is.
@@ -78,9 +83,9 @@ func (s *Store) lock() string { return filepath.Join(s.dir, "lock") }
 // wait is Lock for one who has something short to write: it waits until it has the lock.
 func (s *Store) wait() (unlock func(), err error) { return filelock.Wait(s.lock(), 0o600) }
 
-// Head returns the last checkpoint that was signed, as it was signed, or nil before the first.
+// Head returns the last checkpoint that was signed, as it was signed, or nil before the first. The caller need not have the lock.
 func (s *Store) Head() ([]byte, error) {
-	head, err := os.ReadFile(filepath.Join(s.dir, "head")) //nolint:gosec // as above
+	head, err := readTwice(func() ([]byte, error) { return os.ReadFile(filepath.Join(s.dir, "head")) }) //nolint:gosec // a name of ours in the store
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -96,7 +101,17 @@ func (s *Store) SwapHead(old, next []byte) error {
 	if !bytes.Equal(now, old) {
 		return ErrHeadMoved
 	}
-	return write(filepath.Join(s.dir, "head"), next)
+	return alternate(filepath.Join(s.dir, "head"), next)
+}
+
+// tidy removes what processes that were killed have left of checkpoints. The caller has the lock, as everybody has who publishes one.
+func (s *Store) tidy() {
+	left, _ := os.ReadDir(s.Public()) // If it cannot be read, whoever publishes will say so.
+	for _, f := range left {
+		if strings.HasPrefix(f.Name(), unfinished) {
+			os.Remove(filepath.Join(s.Public(), f.Name())) //nolint:errcheck,gosec // what stays does no harm
+		}
+	}
 }
 
 // Publish writes a file that anybody may read, in the place of what was there.
@@ -106,10 +121,14 @@ func (s *Store) Publish(name string, data []byte) error {
 
 // publishNew is Publish of what is not there as a rule, but for what a step has left that was stopped.
 func (s *Store) publishNew(name string, data []byte) error {
-	if s.putNew(filepath.Join(s.Public(), filepath.FromSlash(name)), data) {
+	file := filepath.Join(s.Public(), filepath.FromSlash(name))
+	if err := s.spares.makeDir(filepath.Dir(file)); err != nil {
+		return err
+	}
+	if s.putNew(file, data) {
 		return nil
 	}
-	return s.Publish(name, data)
+	return put(file, data, false)
 }
 
 // publishAnew is Publish of what may be there already.
@@ -163,20 +182,40 @@ func (s *Store) readTile(t tlog.Tile) ([]byte, error) {
 	return data[:min(len(data), t.W*tlog.HashSize)], nil
 }
 
-// dropPartials removes the partial forms of the tiles that have become whole between two sizes of the log.
+// dropPartials removes the partial forms of the tiles that have become whole between two sizes of the log, but for those at the edge of the smaller tree, which dropEdge
+// removes: who goes on from there needs them.
 func (s *Store) dropPartials(from, to int64) {
-	s.dropPartialsAt(-1, from, to)
-	for level := 0; to > 0; level++ {
-		s.dropPartialsAt(level, from, to)
+	eachWhole(from, to, func(whole tlog.Tile, edge bool) {
+		if !edge {
+			s.dropPartialsOf(whole)
+		}
+	})
+}
+
+func (s *Store) dropEdge(from, to int64) {
+	eachWhole(from, to, func(whole tlog.Tile, edge bool) {
+		if edge {
+			s.dropPartialsOf(whole)
+		}
+	})
+}
+
+// eachWhole calls f for each tile, and each bundle, that has become whole between two sizes of the log, and tells whether it is at the edge of the smaller tree.
+func eachWhole(from, to int64, f func(whole tlog.Tile, edge bool)) {
+	level := func(l int, from, to int64) {
+		for n := from / tileWidth; n < to/tileWidth; n++ {
+			f(tlog.Tile{H: tileHeight, L: l, N: n, W: tileWidth}, n == from/tileWidth)
+		}
+	}
+	level(-1, from, to)
+	for l := 0; to > 0; l++ {
+		level(l, from, to)
 		from, to = from/tileWidth, to/tileWidth
 	}
 }
 
-func (s *Store) dropPartialsAt(level int, from, to int64) {
-	for n := from / tileWidth; n < to/tileWidth; n++ {
-		whole := tlog.Tile{H: tileHeight, L: level, N: n, W: tileWidth}
-		os.RemoveAll(filepath.Join(s.Public(), filepath.FromSlash(tilePath(whole))) + ".p") //nolint:errcheck,gosec // what stays does no harm
-	}
+func (s *Store) dropPartialsOf(whole tlog.Tile) {
+	s.spares.takeDir(filepath.Join(s.Public(), filepath.FromSlash(tilePath(whole))) + ".p")
 }
 
 // tilePath is where tlog-tiles has a tile, or, for level -1, a bundle of entries.
@@ -195,56 +234,4 @@ func tilePath(t tlog.Tile) string {
 		name += ".p/" + strconv.Itoa(t.W)
 	}
 	return path.Join("tile", level, name)
-}
-
-// write puts data in a file's place, on disk, whole.
-func write(name string, data []byte) error {
-	if err := put(name, data, true); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(name))
-}
-
-// written tells files that are not there yet from one another.
-var written atomic.Uint64
-
-// put puts data in a file's place, whole. If they are to be on disk, its name may not be there yet, nor a directory that was made for it.
-func put(name string, data []byte, onDisk bool) error {
-	dir := filepath.Dir(name)
-	next := filepath.Join(dir, fmt.Sprintf(".new-%d-%d", os.Getpid(), written.Add(1)))
-	f, err := create(next)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if onDisk {
-		err = errors.Join(err, f.Sync())
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(next, name) //nolint:gosec // as above
-	}
-	if err != nil {
-		os.Remove(next) //nolint:errcheck,gosec // what stays does no harm
-	}
-	return err
-}
-
-// create makes a file that is not there, and the directories that it is in. Those are no more on disk than the file is.
-func create(name string) (*os.File, error) {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644) //nolint:gosec // for web servers to read
-	if !errors.Is(err, fs.ErrNotExist) {
-		return f, err
-	}
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil { //nolint:gosec // for web servers to read
-		return nil, err
-	}
-	return os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644) //nolint:gosec // as above
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // a directory of the store
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
