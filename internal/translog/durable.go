@@ -21,7 +21,14 @@ var ErrTilesLost = errors.New("translog: what was published is lost")
 //
 // Partial tiles are removed first, so that they never come to the disk: whoever has to go on from what is there makes the whole ones again from the database. For that the
 // edge of the tree that is on disk is needed, which stays until a larger one is.
-func (in *Integrator) Sync(context.Context) error {
+func (in *Integrator) Sync(ctx context.Context) error {
+	// Another must not remove the edge that this one is bringing to disk.
+	unlock, err := in.store.waitToSync(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	tidy(in.store.dir)
 	head, err := in.store.Head()
 	if err != nil || head == nil {
 		return err
@@ -70,36 +77,55 @@ func (s *Store) synced(key note.Verifier) (Tree, error) {
 }
 
 // mend makes tiles again that were published and not yet on disk when the machine stopped. Where only processes have stopped, there are none. The edge of the tree is looked at in any
-// case: without it nothing can be published any more, and every promise would be broken. If it is not there although it was on disk, somebody has removed or changed
-// files, and all are made again.
+// case: without it nothing can be published any more, and every promise would be broken. If it is not there although it was on disk, or that of what was on disk is not,
+// somebody has removed or changed files, and all are made again.
 func (in *Integrator) mend(ctx context.Context, noted position, at Tree) error {
-	synced, err := in.store.synced(in.key.Verifier)
-	if err != nil || at.N == 0 || synced.N > at.N || in.verify(synced, at, bundlesBetween(min(synced.N, at.N-1), at.N)) == nil {
+	made, err := in.makeAgain(ctx, noted, at)
+	if err != nil || !made {
 		return err
 	}
-	if synced.N == at.N {
+	return in.Sync(ctx)
+}
+
+// makeAgain does it, and tells whether it had to. Meanwhile nobody else says what is on disk.
+func (in *Integrator) makeAgain(ctx context.Context, noted position, at Tree) (made bool, err error) {
+	unlock, err := in.store.waitToSync(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	synced, err := in.store.synced(in.key.Verifier)
+	if err != nil || at.N == 0 || synced.N > at.N || in.verify(synced, at, bundlesBetween(min(synced.N, at.N-1), at.N)) == nil {
+		return false, err
+	}
+	if synced.N == at.N || !in.edgeStands(synced) {
 		// Or what is made again now would be taken to be on disk already.
 		if err := os.Remove(filepath.Join(in.store.dir, "synced")); err != nil { //nolint:gosec // a name of ours in the store
-			return fmt.Errorf("translog: forget what was on disk: %w", err)
+			return false, fmt.Errorf("translog: forget what was on disk: %w", err)
 		}
 		synced = emptyTree()
 	}
 	for base := synced; base.N < at.N; {
 		rows, err := in.published(ctx, base.N, noted)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if rows = upTo(rows, at.N-base.N); len(rows) == 0 {
-			return fmt.Errorf("%w: entries from %d on", ErrTilesLost, base.N)
+			return false, fmt.Errorf("%w: entries from %d on", ErrTilesLost, base.N)
 		}
 		if base, err = in.extend(base, rows); err != nil {
-			return err
+			return false, err
 		}
 		if base.N == at.N && base != at {
-			return fmt.Errorf("%w: entries from %d on are others in the database", ErrTilesLost, synced.N)
+			return false, fmt.Errorf("%w: entries from %d on are others in the database", ErrTilesLost, synced.N)
 		}
 	}
-	return in.Sync(ctx)
+	return true, nil
+}
+
+// edgeStands tells whether the edge of a tree, with which the next begins, is there as it was.
+func (in *Integrator) edgeStands(t Tree) bool {
+	return t.N == 0 || in.verify(t, t, bundlesBetween(t.N-1, t.N)) == nil
 }
 
 // bundlesBetween returns the bundles that have entries from one size of the log up to another.

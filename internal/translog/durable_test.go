@@ -2,6 +2,7 @@ package translog
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -301,15 +302,97 @@ func TestPartialTilesNeverComeToTheDisk(t *testing.T) {
 	check("in the end", second)
 }
 
-// What a process that was killed has left of a checkpoint is removed by the next.
+// If the edge of the tree that was on disk is gone as well, all is made again, instead of nothing ever.
+func TestALostEdgeIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	in := w.integrator()
+	w.transfer(100)
+	w.integrate(in)
+	w.must(in.Sync(t.Context()))
+	onDisk, _ := w.everything()
+	w.transfer(400)
+	w.integrate(in)
+	before, _ := w.everything()
+	in.store.dropEdge(onDisk.N, before.N)
+	for _, file := range w.unsynced() {
+		w.must(os.Truncate(file, 0))
+	}
+	again := w.integrator()
+	again.fault = func(step string) {
+		if synced, err := w.store.synced(w.key.Verifier); step == "tile" && (err != nil || synced.N > 0) {
+			t.Errorf("%d entries are said to be on disk while they are made again (%v)", synced.N, err)
+		}
+	}
+	w.integrate(again)
+	if after, _ := w.everything(); after != before {
+		t.Errorf("%v after it, %v before", after, before)
+	}
+}
+
+// One at a time brings to disk what is there and removes what need not be, also while the other integrates: of two, the second would remove the edge of what the first is
+// about to say is on disk.
+func TestOneAtATimeSyncs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	in := w.integrator()
+	w.integrate(in)
+	unlock, err := w.store.waitToSync(t.Context())
+	w.must(err)
+	in.fault = func(step string) { t.Errorf("%s while another is at it", step) }
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := in.Sync(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v, want %v", err, context.DeadlineExceeded)
+	}
+	unlock()
+	in.fault = func(string) {}
+	w.must(in.Sync(t.Context()))
+	at, _ := w.everything()
+	if synced, err := w.store.synced(w.key.Verifier); err != nil || synced != at {
+		t.Errorf("synced up to %v of %v (%v)", synced, at, err)
+	}
+}
+
+// After a head could not be put in its place, the step that follows begins anew: what it finds there may not be on disk.
+func TestAStepThatCouldNotSignIsBegunAnew(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	in := w.integrator()
+	w.integrate(in)
+	w.transfer(1)
+	in.fault = func(step string) {
+		if step == "verified" {
+			w.must(os.RemoveAll(filepath.Join(w.store.dir, "head.before")))
+			w.must(os.Mkdir(filepath.Join(w.store.dir, "head.before"), 0o700))
+		}
+	}
+	if n, err := in.Step(t.Context()); n != 0 || err == nil || in.begun {
+		t.Errorf("%d taken, %v, begun %t", n, err, in.begun)
+	}
+	in.fault = func(string) {}
+	w.must(os.Remove(filepath.Join(w.store.dir, "head.before")))
+	w.integrate(in)
+	if !in.begun {
+		t.Error("it has not begun")
+	}
+	w.everything()
+}
+
+// What a process that was killed has left beside what it was to replace is removed by the next.
 func TestWhatAKilledProcessLeavesIsRemoved(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	left := filepath.Join(w.store.Public(), unfinished+"1-1")
-	w.must(os.WriteFile(left, []byte("half of a check"), 0o600))
+	left := []string{filepath.Join(w.store.Public(), unfinished+"1"), filepath.Join(w.store.dir, unfinished+"2")}
+	for _, name := range left {
+		w.must(os.WriteFile(name, []byte("half of a check"), 0o600))
+	}
 	in := w.integrator()
 	w.integrate(in)
-	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("it is still there: %v", err)
+	w.must(in.Sync(t.Context()))
+	for _, name := range left {
+		if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is still there: %v", name, err)
+		}
 	}
 }

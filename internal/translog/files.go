@@ -2,12 +2,11 @@ package translog
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"syscall"
 )
 
@@ -29,14 +28,11 @@ func write(name string, data []byte) error {
 // unfinished begins the names of files that are not in their place yet, or not any more.
 const unfinished = ".new-"
 
-// written tells such files from one another.
-var written atomic.Uint64
-
 // put puts data in a file's place, whole: who has opened what was there before goes on reading that. If they are to be on disk, its name may not be there yet, nor a
 // directory that was made for it.
 func put(name string, data []byte, onDisk bool) error {
 	dir := filepath.Dir(name)
-	next := filepath.Join(dir, fmt.Sprintf("%s%d-%d", unfinished, os.Getpid(), written.Add(1)))
+	next := filepath.Join(dir, unfinished+rand.Text())
 	f, err := create(next)
 	if err != nil {
 		return err

@@ -193,8 +193,12 @@ func TestDirectoriesAreKeptUpToABound(t *testing.T) {
 	if got := list(t, filepath.Join(dir, "spare")); len(got) != maxSpares {
 		t.Errorf("%d are kept, want %d", len(got), maxSpares)
 	}
+	must(t, os.Mkdir(filepath.Join(dir, "spare", "of another process"), 0o700))
 	var next spares
 	next.open(filepath.Join(dir, "spare"))
+	if got := list(t, filepath.Join(dir, "spare")); len(got) != maxSpares {
+		t.Errorf("%d are there, want %d", len(got), maxSpares)
+	}
 	if len(next.names) != maxSpares {
 		t.Errorf("%d are found, want %d", len(next.names), maxSpares)
 	}

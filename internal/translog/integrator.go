@@ -115,6 +115,7 @@ func (in *Integrator) Step(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	if err := in.sign(head, next); err != nil {
+		in.begun = false // What it has put in its place may not be on disk.
 		return 0, err
 	}
 	return int(next.N - at.N), in.note(ctx, rows, at.N)
@@ -125,7 +126,11 @@ func (in *Integrator) begin(ctx context.Context, noted position, at Tree) error 
 	if in.begun {
 		return nil
 	}
-	in.store.tidy()
+	tidy(in.store.Public())
+	// A head that a process has put in its place and was killed over may not be there on disk, which the one before it would then be written over on.
+	if err := syncDir(in.store.dir); err != nil {
+		return fmt.Errorf("translog: sync the store: %w", err)
+	}
 	err := in.mend(ctx, noted, at)
 	in.begun = err == nil
 	return err

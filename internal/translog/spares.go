@@ -1,15 +1,15 @@
 package translog
 
 import (
+	"crypto/rand"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"sync"
 )
 
-// maxSpares bounds the directories that are kept: about as many as become free in the half minute between two calls of Sync at full load.
+// maxSpares bounds the directories that a process keeps: about as many as become free in the half minute between two calls of Sync at full load.
 const maxSpares = 128
 
 // spares are directories in which nothing is, to be used again. Any number of processes may have the same: the name of each is there for one of them.
@@ -19,15 +19,19 @@ type spares struct {
 	names []string
 }
 
-// open has them kept in a directory, in which an earlier process may have left some.
+// open has them kept in a directory, in which earlier processes may have left some, and those of now have some. It removes what there are too many of.
 func (s *spares) open(dir string) {
 	s.dir = dir
 	if err := os.Mkdir(dir, 0o755); err == nil { //nolint:gosec // what comes out of it is for web servers to read
 		return
 	}
 	found, _ := os.ReadDir(dir) // If it cannot be read, there are none.
-	for _, d := range found {
-		s.names = append(s.names, d.Name())
+	for i, d := range found {
+		if i < maxSpares {
+			s.names = append(s.names, d.Name())
+			continue
+		}
+		os.RemoveAll(filepath.Join(dir, d.Name())) //nolint:errcheck,gosec // what stays does no harm
 	}
 }
 
@@ -78,10 +82,10 @@ func (s *spares) pop() (name string, ok bool) {
 func (s *spares) push(dir string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.dir == "" || len(s.names) == maxSpares {
+	if s.dir == "" || len(s.names) >= maxSpares {
 		return false
 	}
-	name := fmt.Sprintf("%d-%d", os.Getpid(), written.Add(1))
+	name := rand.Text()
 	if os.Rename(dir, filepath.Join(s.dir, name)) != nil { //nolint:gosec // names of ours in the store
 		return false
 	}

@@ -2,6 +2,7 @@ package translog
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -78,6 +79,15 @@ func (s *Store) Lock() (unlock func(), err error) {
 	return unlock, err
 }
 
+// waitToSync is Lock for one who brings to disk what is there, of whom there is one at a time, also while another integrates.
+func (s *Store) waitToSync(ctx context.Context) (unlock func(), err error) {
+	unlock, err = filelock.WaitContext(ctx, filepath.Join(s.dir, "sync.lock"), 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("translog: wait to sync the store: %w", err)
+	}
+	return unlock, nil
+}
+
 func (s *Store) lock() string { return filepath.Join(s.dir, "lock") }
 
 // wait is Lock for one who has something short to write: it waits until it has the lock.
@@ -104,12 +114,12 @@ func (s *Store) SwapHead(old, next []byte) error {
 	return alternate(filepath.Join(s.dir, "head"), next)
 }
 
-// tidy removes what processes that were killed have left of checkpoints. The caller has the lock, as everybody has who publishes one.
-func (s *Store) tidy() {
-	left, _ := os.ReadDir(s.Public()) // If it cannot be read, whoever publishes will say so.
+// tidy removes what processes that were killed have left beside a file that they were to replace. The caller has the lock that everybody has who replaces one there.
+func tidy(dir string) {
+	left, _ := os.ReadDir(dir) // If it cannot be read, whoever writes there will say so.
 	for _, f := range left {
 		if strings.HasPrefix(f.Name(), unfinished) {
-			os.Remove(filepath.Join(s.Public(), f.Name())) //nolint:errcheck,gosec // what stays does no harm
+			os.Remove(filepath.Join(dir, f.Name())) //nolint:errcheck,gosec // what stays does no harm
 		}
 	}
 }
