@@ -16,8 +16,8 @@ func (w *World) NewProvider() *Provider {
 	return p
 }
 
-// Skip leaves out a version of the issuance account.
-func (p *Provider) Skip() { p.version++ }
+// LoseVersion leaves out a version of the issuance account.
+func (p *Provider) LoseVersion() { p.version++ }
 
 // Issue moves tokens out of issuance, in a transaction of a kind, without hours.
 func (w *World) Issue(kind string, p *Provider, to *Account, amount int64) {
