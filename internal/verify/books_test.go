@@ -64,7 +64,10 @@ func TestWhatALogMayNotSay(t *testing.T) {
 		"a reused seq": {func(w *logtest.World) {
 			w.TransactionAt(w.Seq, logtest.ID("txn", w.NewID()), "transfer", "", "", "", sch(1, w.Accounts[0].Commitment(91), w.Accounts[1].Commitment(91)))
 		}, "seq 2 was there before|was there before"},
-		"a version gap of a public account": {func(w *logtest.World) { w.Providers[0].LoseVersion(); w.Mint(w.Providers[0].Pledges[0], w.Accounts[0], 5) }, "another version than the next"},
+		"a version gap of a public account": {func(w *logtest.World) {
+			w.Providers[0].LoseVersion()
+			w.Mint(w.Providers[0].Pledges[0], w.Accounts[0], 5)
+		}, "another version than the next"},
 		"a seq that goes back at an account": {func(w *logtest.World) {
 			w.Seq += 10
 			w.Mint(w.Providers[0].Pledges[0], w.Accounts[0], 5)
