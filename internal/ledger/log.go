@@ -52,16 +52,17 @@ var (
 const (
 	// entrySize is about that of a transfer's entry.
 	entrySize = 400
-	// leastEntered is how many entries are worth a goroutine of their own.
-	leastEntered = 48
+	// leastEntered is how many entries are worth a goroutine of their own: until another processor has come to them, this one has made as many.
+	leastEntered = 128
 )
 
 // enter makes the entries of transactions for the log, given who the parties to their postings are: their bundle, in room if it has as much, and their leaf hashes. Locks are
-// held meanwhile, so all processors take part.
+// held meanwhile, so all processors take part where that is sooner done.
 func enter(room []byte, transactions []*Transaction, all []parties) (bundle []byte, leaves []leaf.Hash, err error) {
 	leaves = make([]leaf.Hash, len(transactions))
-	size := max(leastEntered, (len(transactions)+runtime.GOMAXPROCS(0)-1)/runtime.GOMAXPROCS(0))
-	parts := make([]share, 0, len(transactions)/size+1)
+	several := min(runtime.GOMAXPROCS(0), max(1, len(transactions)/leastEntered))
+	size := (len(transactions) + several - 1) / several
+	parts := make([]share, 0, several)
 	for from := 0; from < len(transactions); from += size {
 		to := min(from+size, len(transactions))
 		postings := 0
