@@ -70,11 +70,16 @@ func medianOf(rounds []eventsRound, figure func(eventsRound) float64) float64 {
 // paired is the median of how much of a figure there was with, as a multiple of without, round by round: what else the machine did then, both
 // had to bear.
 func paired(on, off []eventsRound, figure func(eventsRound) float64) float64 {
-	ratios := make([]float64, len(on))
+	return median(ratios(on, off, figure))
+}
+
+// ratios are how much of a figure there was with, as multiples of without, of each round.
+func ratios(on, off []eventsRound, figure func(eventsRound) float64) []float64 {
+	out := make([]float64, len(on))
 	for i := range on {
-		ratios[i] = figure(on[i]) / figure(off[i])
+		out[i] = figure(on[i]) / figure(off[i])
 	}
-	return median(ratios)
+	return out
 }
 
 func (r *rig) printEvents(on, off []eventsRound) {

@@ -104,8 +104,10 @@ func (r *rig) compareLog(ctx context.Context) error {
 	cpu := func(m eventsRound) float64 { return m.cpu }
 	fmt.Printf("\n| single transfers over HTTP | a second | ratio | goal | CPU a transfer | ratio |\n|---|---:|---:|---:|---:|---:|\n")
 	fmt.Printf("| without the log | %.0f | | | %.1f µs | |\n", medianOf(off, rate), medianOf(off, cpu))
-	fmt.Printf("| with it | %.0f | %.3f × without; round by round %.3f | ≥ %.2f | %.1f µs | %.3f × without, round by round |\n",
-		medianOf(on, rate), medianOf(on, rate)/medianOf(off, rate), paired(on, off, rate), logGoal, medianOf(on, cpu), paired(on, off, cpu))
+	each := ratios(on, off, rate)
+	of, standardError := mean(each)
+	fmt.Printf("| with it | %.0f | %.3f × without; round by round: median %.3f, mean %.3f ± %.3f | ≥ %.2f | %.1f µs | %.3f × without, round by round |\n",
+		medianOf(on, rate), medianOf(on, rate)/medianOf(off, rate), median(each), of, standardError, logGoal, medianOf(on, cpu), paired(on, off, cpu))
 	return nil
 }
 

@@ -116,11 +116,6 @@ func ratio(rates, versus []float64) float64 {
 	return median(of)
 }
 
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	return sorted[len(sorted)/2]
-}
-
 func (p *report) print() {
 	fmt.Printf("\n| %s | a second | ratio | goal |\n|---|---:|---:|---:|\n", p.title)
 	for _, r := range p.rows {
